@@ -1,0 +1,78 @@
+"""The projector that the self-supervised objective sees, and iterative normalisation. Used in training only."""
+
+import torch
+from torch import Tensor, nn
+
+
+class IterativeNorm(nn.Module):
+    """Whitens features in groups by Newton's iteration (Huang et al., IterNorm, CVPR 2019; VIbCReg, arXiv 2109.00783).
+
+    Takes and returns `(batch, num_features)`. Evaluation uses running statistics.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        group_size: int = 64,
+        num_iterations: int = 5,
+        momentum: float = 0.1,
+        epsilon: float = 1e-5,
+    ):
+        super().__init__()
+        self.group_size = min(group_size, num_features)
+        self.num_groups = num_features // self.group_size
+        self.num_iterations, self.momentum, self.epsilon = num_iterations, momentum, epsilon
+        self.weight, self.bias = nn.Parameter(torch.empty(num_features)), nn.Parameter(torch.empty(num_features))
+        self.running_mean = nn.Buffer(torch.empty(self.num_groups, 1, self.group_size))
+        self.running_whitening = nn.Buffer(torch.empty(self.num_groups, self.group_size, self.group_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
+        nn.init.zeros_(self.running_mean)
+        for matrix in self.running_whitening:
+            nn.init.eye_(matrix)
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            groups = features.float().view(len(features), self.num_groups, self.group_size).transpose(0, 1)
+            mean, whitening = self._statistics(groups) if self.training else (self.running_mean, self.running_whitening)
+            whitened = (groups - mean) @ whitening  # (groups, batch, group_size); the whitening matrix is symmetric
+            return whitened.transpose(0, 1).flatten(1) * self.weight + self.bias
+
+    def _statistics(self, groups: Tensor) -> tuple[Tensor, Tensor]:
+        mean = groups.mean(1, keepdim=True)
+        centred = groups - mean
+        identity = torch.eye(self.group_size, device=groups.device)
+        covariance = centred.mT @ centred / groups.shape[1] + self.epsilon * identity
+        trace = covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+        root = identity.expand_as(covariance)
+        for _ in range(self.num_iterations):
+            root = 1.5 * root - 0.5 * root @ root @ root @ (covariance / trace)
+        whitening = root / trace.sqrt()
+        self.running_mean.copy_(torch.lerp(self.running_mean, mean.detach(), self.momentum))
+        self.running_whitening.copy_(torch.lerp(self.running_whitening, whitening.detach(), self.momentum))
+        return mean, whitening
+
+
+class Projector(nn.Module):
+    """Latents `(batch, dim, frequencies, width)` to projections `(batch, projector_dim)`.
+
+    Average and maximum over all positions, concatenated in this order, then a three-layer perceptron; VIbCReg ends it
+    with iterative normalisation (NC-VQVAE, arXiv 2408.16613).
+    """
+
+    def __init__(self, dim: int, projector_dim: int, iterative_norm: bool):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs in (2 * dim, projector_dim):
+            layers += [nn.Linear(inputs, projector_dim), nn.BatchNorm1d(projector_dim), nn.ReLU()]
+        layers.append(nn.Linear(projector_dim, projector_dim))
+        if iterative_norm:
+            layers.append(IterativeNorm(projector_dim))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        pooled = torch.cat((latents.mean((2, 3)), latents.amax((2, 3))), 1)
+        return self.layers(pooled)
