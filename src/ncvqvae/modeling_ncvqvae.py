@@ -111,7 +111,9 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
     """
 
     # What a composite checkpoint, or one of pre-training, holds beside stage 1.
-    _keys_to_ignore_on_load_unexpected = [r"^(projector|transformer|code_embedding|label_embedding|head)\b"]
+    _keys_to_ignore_on_load_unexpected = [
+        r"^(projector|transformer|code_embedding|position_embedding|embedding_norm|label_embedding|head|logit_bias|to_logits)\."
+    ]
 
     def __init__(self, config: NCVQVAEConfig):
         super().__init__(config)
