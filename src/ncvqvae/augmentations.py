@@ -1,0 +1,166 @@
+"""Augmented views of series, for whole batches on their device.
+
+Each view takes `values` `(batch, channels, length)`, scaled to unit variance, and a generator, and returns the same shape.
+Every series draws its own parameters; what moves samples in time or scales them does the same to all channels of a series.
+Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613), without the detour through an STFT that follows
+them there and zeroes the last samples.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+def amplitude_resize(values: Tensor, generator: torch.Generator | None, rate: float = 0.2) -> Tensor:
+    """Multiplies each series by `1 + e`, `e` normal with standard deviation `rate`."""
+    return values * (1 + rate * _normal(values, (len(values), 1, 1), generator))
+
+
+def gaussian_noise(values: Tensor, generator: torch.Generator | None, std: float = 0.05) -> Tensor:
+    """Adds white noise to every sample of every channel."""
+    return values + std * _normal(values, values.shape, generator)
+
+
+def window_warp(
+    values: Tensor,
+    generator: torch.Generator | None,
+    window_ratio: float = 0.4,
+    min_scale: float = 0.9,
+    max_scale: float = 2.0,
+) -> Tensor:
+    """Stretches a random window of `window_ratio` of the series in time, then resamples the whole to its length.
+
+    The window is resampled linearly to `int(scale * window)` samples, `scale` uniform in `min_scale` to `max_scale`.
+    """
+    batch, _, length = values.shape
+    window = max(round(window_ratio * length), 1)
+    start = (_uniform(values, (batch, 1), generator) * max(length - window, 1)).floor()
+    scale = min_scale + (max_scale - min_scale) * _uniform(values, (batch, 1), generator)
+    warped = (window * scale).floor().clamp_min(1)
+
+    # Positions in the stretched series, which is never built: at most two of its samples matter for one of ours.
+    total = length - window + warped
+    position = torch.arange(length, device=values.device) * ((total - 1) / (length - 1))
+    lower = position.floor()
+    fraction = (position - lower)[:, None]
+
+    def stretched(index: Tensor) -> Tensor:
+        step = (window - 1) / (warped - 1).clamp_min(1)
+        inside = start + (index - start) * step
+        source = torch.where(index < start, index, torch.where(index < start + warped, inside, index - warped + window))
+        return _interpolate(values, source)
+
+    upper = torch.minimum(lower + 1, total - 1)
+    return (1 - fraction) * stretched(lower) + fraction * stretched(upper)
+
+
+def slice_and_shuffle(values: Tensor, generator: torch.Generator | None, num_segments: int = 4) -> Tensor:
+    """Cuts each series at `num_segments - 1` random points and shuffles the pieces, some of which may be empty."""
+    batch, channels, length = values.shape
+    cuts = torch.randint(length, (batch, num_segments - 1), generator=generator, device=values.device).sort(1).values
+    bounds = torch.cat((cuts.new_zeros(batch, 1), cuts, cuts.new_full((batch, 1), length)), 1)
+    order = _uniform(values, (batch, num_segments), generator).argsort(1)
+    starts, lengths = bounds[:, :-1].gather(1, order), bounds.diff(dim=1).gather(1, order)
+    ends = lengths.cumsum(1)  # of the pieces in their new places
+    place = torch.arange(length, device=values.device).expand(batch, length).contiguous()
+    piece = torch.searchsorted(ends, place, right=True)
+    source = place - (ends - lengths).gather(1, piece) + starts.gather(1, piece)
+    return values.gather(2, source[:, None].expand(-1, channels, -1))
+
+
+def magnitude_warp(
+    values: Tensor,
+    generator: torch.Generator | None,
+    std: float = 0.2,
+    num_knots: int = 4,
+) -> Tensor:
+    """Multiplies each series by a smooth curve: the cubic spline through `num_knots + 2` normal values around 1."""
+    knots = 1 + std * _normal(values, (len(values), num_knots + 2), generator)
+    return values * (knots @ spline_basis(num_knots + 2, values.shape[-1]).to(knots))[:, None]
+
+
+def slope(values: Tensor, generator: torch.Generator | None, rate: float = 0.005) -> Tensor:
+    """Adds a straight line from 0, its slope a sample uniform in `-rate` to `rate`."""
+    gradient = rate * (2 * _uniform(values, (len(values), 1, 1), generator) - 1)
+    return values + gradient * torch.arange(values.shape[-1], device=values.device)
+
+
+def flip(values: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Reverses time, always."""
+    return values.flip(-1)
+
+
+VIEWS: dict[str, Callable[..., Tensor]] = {
+    view.__name__: view
+    for view in (amplitude_resize, window_warp, slice_and_shuffle, gaussian_noise, magnitude_warp, slope, flip)
+}
+
+View = str | dict[str, dict[str, float] | None]
+
+
+def check_views(views: Sequence[View]) -> list[tuple[Callable[..., Tensor], dict[str, float]]]:
+    """The functions and parameters that an ordered list of views names: `"flip"`, or `{"gaussian_noise": {"std": 0.1}}`.
+
+    Raises:
+        ValueError: for an unknown view or parameter.
+    """
+    checked = []
+    for view in views:
+        name, parameters = (view, {}) if isinstance(view, str) else next(iter(view.items()))
+        if name not in VIEWS or (not isinstance(view, str) and len(view) != 1):
+            hint = difflib.get_close_matches(str(name), VIEWS, 1) or list(VIEWS)
+            raise ValueError(f"unknown view {view!r}; did you mean {', '.join(hint)}?")
+        known = list(inspect.signature(VIEWS[name]).parameters)[2:]
+        for key in parameters or {}:
+            if key not in known:
+                raise ValueError(f"view {name} has no parameter {key!r}; it has {', '.join(known) or 'none'}")
+        checked.append((VIEWS[name], parameters or {}))
+    return checked
+
+
+def augment(values: Tensor, views: Sequence[View], generator: torch.Generator | None = None) -> Tensor:
+    """Applies an ordered list of views, each with probability 1, to scaled `values` `(batch, channels, length)`."""
+    for view, parameters in check_views(views):
+        values = view(values, generator, **parameters)
+    return values
+
+
+def spline_basis(num_knots: int, length: int) -> Tensor:
+    """The matrix `(num_knots, length)` that takes values at evenly spaced knots to their cubic spline at every sample.
+
+    Not-a-knot ends, as scipy's default. Needs four knots.
+    """
+    # Second derivatives m solve A m = B y, with unit spacing of the knots.
+    identity = torch.eye(num_knots, dtype=torch.float64)
+    a, b = torch.zeros_like(identity), torch.zeros_like(identity)
+    for i in range(1, num_knots - 1):
+        a[i, i - 1 : i + 2] = torch.tensor([1.0, 4.0, 1.0])
+        b[i, i - 1 : i + 2] = torch.tensor([6.0, -12.0, 6.0])
+    a[0, :3] = a[-1, -3:] = torch.tensor([1.0, -2.0, 1.0])  # the third derivative does not jump at the last inner knots
+    curvature = torch.linalg.solve(a, b)  # (knots, knots): second derivatives of each unit vector's spline
+    position = torch.linspace(0, num_knots - 1, length, dtype=torch.float64)
+    left = position.floor().clamp(0, num_knots - 2).long()
+    t = (position - left)[:, None]
+    straight = (1 - t) * identity[left] + t * identity[left + 1]
+    bend = ((1 - t) ** 3 - (1 - t)) * curvature[left] + (t**3 - t) * curvature[left + 1]
+    return (straight + bend / 6).T
+
+
+def _interpolate(values: Tensor, position: Tensor) -> Tensor:
+    """`values` `(batch, channels, length)` at real positions `(batch, points)`, linearly."""
+    lower = position.floor().clamp(0, values.shape[-1] - 1)
+    fraction = (position - lower)[:, None]
+    lower = lower.long()[:, None].expand(-1, values.shape[1], -1)
+    upper = (lower + 1).clamp_max(values.shape[-1] - 1)
+    return (1 - fraction) * values.gather(2, lower) + fraction * values.gather(2, upper)
+
+
+def _normal(like: Tensor, shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+    return torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def _uniform(like: Tensor, shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+    return torch.rand(shape, generator=generator, device=like.device, dtype=like.dtype)
