@@ -1,0 +1,227 @@
+"""The two stages of a run: from a dataset and a recipe to a trained tokenizer, then to a prior that holds it."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from .augmentations import augment
+from .configuration_ncvqvae import NCVQVAEConfig
+from .modeling_maskgit import MaskGITForTimeSeriesGeneration
+from .modeling_ncvqvae import NCVQVAEModel
+from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
+from .recipes import Recipe
+from .series import fit_scaler, hold_out, to_tensors
+from .training import History, Inputs, Stage, derived_seed, fit
+
+
+ENCODING_BATCH = 256
+
+
+@dataclass
+class TrainingData:
+    """A training split in memory, on the device it is trained on.
+
+    `values` `(series, channels, length)` in their own units, `labels` `(series,)` or `None`; `train` and `held_out` are
+    indices of series.
+    """
+
+    values: Tensor
+    labels: Tensor | None
+    label_names: list[str]
+    train: Tensor
+    held_out: Tensor
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset, recipe: Recipe) -> "TrainingData":
+        """Raises `ValueError` for a split that is empty, or a class with fewer than two series."""
+        values, labels = to_tensors(dataset)
+        names = dataset.features["label"].names if labels is not None else []
+        for index, name in enumerate(names):
+            if (count := int((labels == index).sum())) < 2:
+                raise ValueError(f"class {name!r} has {count} training series; each class needs two or more")
+        train, held_out = hold_out(labels, len(values), recipe.validation_fraction, derived_seed(recipe.seed, "split"))
+        device = PartialState().device
+        labels = None if labels is None else labels.to(device)
+        return cls(values.to(device), labels, names, train.to(device), held_out.to(device))
+
+    @property
+    def label_shares(self) -> list[float]:
+        counts = torch.bincount(self.labels, minlength=len(self.label_names))
+        return (counts / counts.sum()).tolist()
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    output_dir: str | Path,
+    work_dir: str | Path | None = None,
+    resume: bool = False,
+) -> tuple[MaskGITForTimeSeriesGeneration, dict[str, History]]:
+    """Trains both stages on a training split and saves the composite checkpoint.
+
+    Args:
+        dataset: with the columns `values` and, for a class-conditional model, `label`; see `series_dataset`.
+        recipe: the settings.
+        output_dir: the checkpoint's folder.
+        work_dir (*optional*, defaults to `runs/<name of output_dir>`): for checkpoints to resume from.
+        resume: go on with what `work_dir` holds.
+
+    Returns:
+        The model, in evaluation mode, and the histories of `"tokenizer"` and `"prior"`.
+    """
+    work_dir = Path(work_dir or Path("runs") / Path(output_dir).name)
+    data = TrainingData.from_dataset(dataset, recipe)
+    check_writable(Path(output_dir))
+    check_run(work_dir, recipe, data, resume)
+    pretrained, tokenizer_history = train_tokenizer(data, recipe, work_dir, resume)
+    model, prior_history = train_prior(pretrained.tokenizer, data, recipe, work_dir, resume)
+    save(model, output_dir)
+    return model, {"tokenizer": tokenizer_history, "prior": prior_history}
+
+
+def train_tokenizer(
+    data: TrainingData, recipe: Recipe, work_dir: Path, resume: bool = False
+) -> tuple[NCVQVAEForPreTraining, History]:
+    """Stage 1."""
+    mean, std = fit_scaler(data.values)
+    _, channels, length = data.values.shape
+    torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
+    config = NCVQVAEConfig(num_channels=channels, length=length, mean=mean, std=std, **recipe.tokenizer)
+    model = NCVQVAEForPreTraining(config).to(data.values.device)
+    tokenizer, values = model.tokenizer, data.values[data.train]
+
+    def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
+        batch = values[indices]
+        if not recipe.views:
+            return {"values": batch}
+        view = augment(tokenizer.scale(batch), recipe.views, generator)
+        return {"values": batch, "augmented_values": tokenizer.unscale(view)}
+
+    def evaluate(model: NCVQVAEForPreTraining) -> dict[str, float]:
+        return score_tokenizer(model.tokenizer, data.values[data.held_out])
+
+    stage = Stage("tokenizer", len(values), inputs, evaluate if len(data.held_out) else None)
+    settings = recipe.tokenizer_training
+    history = fit(model, stage, settings, work_dir / "tokenizer", recipe.seed, resume, recipe.report_to)
+    return model, history
+
+
+def train_prior(
+    tokenizer: NCVQVAEModel, data: TrainingData, recipe: Recipe, work_dir: Path, resume: bool = False
+) -> tuple[MaskGITForTimeSeriesGeneration, History]:
+    """Stage 2, on the codes of a trained tokenizer, which are computed once."""
+    classes = {}
+    if data.labels is not None:
+        classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
+    torch.manual_seed(derived_seed(recipe.seed, "prior"))
+    tokenizer = tokenizer.eval()
+    model = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **classes, **recipe.prior).to(data.values.device)
+    # Drawing codes anew at each step needs the latents they are drawn from.
+    kind = "latents" if recipe.code_temperature else "codes"
+    encoded = encode_all(tokenizer, data.values[data.train], kind)
+    labels = None if data.labels is None else data.labels[data.train]
+    held_out_codes = encode_all(tokenizer, data.values[data.held_out], "codes") if len(data.held_out) else None
+    held_out_labels = None if data.labels is None else data.labels[data.held_out]
+
+    def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
+        batch = encoded[indices]
+        if kind == "latents":
+            batch = model.tokenizer.quantizer.sample(batch, recipe.code_temperature, generator)
+        return {"codes": batch} | ({} if labels is None else {"labels": labels[indices]})
+
+    def evaluate(model: MaskGITForTimeSeriesGeneration) -> dict[str, float]:
+        return score_prior(model, held_out_codes, held_out_labels)
+
+    stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate)
+    history = fit(model, stage, recipe.prior_training, work_dir / "prior", recipe.seed, resume, recipe.report_to)
+    return model, history
+
+
+@torch.no_grad()
+def encode_all(tokenizer: NCVQVAEModel, values: Tensor, kind: str) -> Tensor:
+    """`codes` or `latents` of all series."""
+    return torch.cat([tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH)])
+
+
+@torch.no_grad()
+def score_tokenizer(tokenizer: NCVQVAEModel, values: Tensor) -> dict[str, float]:
+    """Mean squared error of the scaled reconstruction, and perplexity and usage of the codes, over all series at once."""
+    outputs = [tokenizer(batch) for batch in values.split(ENCODING_BATCH)]
+    reconstruction = torch.cat([output.reconstruction for output in outputs])
+    error = (tokenizer.scale(reconstruction) - tokenizer.scale(values)).square().mean()
+    codes = torch.cat([output.codes for output in outputs])
+    share = torch.bincount(codes.flatten(), minlength=tokenizer.config.codebook_size) / codes.numel()
+    perplexity = torch.special.entr(share).sum().exp()
+    return {
+        "reconstruction_error": error.item(),
+        "perplexity": perplexity.item(),
+        "usage": (share > 0).float().mean().item(),
+    }
+
+
+@torch.no_grad()
+def score_prior(
+    model: MaskGITForTimeSeriesGeneration, codes: Tensor, labels: Tensor | None, num_masks: int = 4
+) -> dict[str, float]:
+    """Cross-entropy and accuracy of masked codes, under masks that are the same at every call."""
+    generator = torch.Generator(codes.device).manual_seed(0)
+    codes, labels = codes.repeat(num_masks, 1), None if labels is None else labels.repeat(num_masks)
+    output = model(codes=codes, labels=labels, generator=generator)
+    return {"loss": output.loss.item(), "accuracy": output.accuracy.item()}
+
+
+def save(model: PreTrainedModel, folder: str | Path) -> None:
+    """`save_pretrained`, a file at a time under its own name only when it is whole; other files in the folder stay."""
+    if not PartialState().is_main_process:
+        return
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+        model.save_pretrained(partial)
+        for file in Path(partial).iterdir():
+            file.chmod(0o644)
+            shutil.move(file, folder / file.name)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises `ValueError` for a folder that cannot be written, before hours of training and not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+
+
+def check_run(work_dir: Path, recipe: Recipe, data: TrainingData, resume: bool) -> None:
+    """Notes what is trained on what in `work_dir / run.json`.
+
+    Raises:
+        ValueError: where a run to resume had another recipe or other data, naming the field.
+    """
+    check_writable(work_dir)
+    digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()
+    run = recipe.to_dict() | {"classes": data.label_names, "shape": list(data.values.shape), "data": digest}
+    run = json.loads(json.dumps(run))
+    file = work_dir / "run.json"
+    if resume and file.exists():
+        _compare(json.loads(file.read_text()), run, file)
+    file.write_text(json.dumps(run, indent=1))
+
+
+def _compare(before: dict, now: dict, file: Path, prefix: str = "") -> None:
+    for key in before | now:
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            _compare(old, new, file, f"{prefix}{key}.")
+        elif old != new:
+            raise ValueError(f"cannot resume: {prefix}{key} was {old!r} in {file} and is {new!r} now")
