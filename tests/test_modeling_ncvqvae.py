@@ -4,14 +4,14 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import TINY
 
+from conftest import TINY
 from ncvqvae import NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
 
 
-# Biases whose gradient is zero in exact arithmetic: the batch norm behind them takes off the mean of each channel; behind
-# the projector's last layer the objective (Barlow Twins) or the iterative norm does; and the iterative norm's own bias is
-# common to both branches, of which VIbCReg sees the difference, the variance and the covariance.
+# Biases whose gradient is zero in exact arithmetic: the batch norm behind them takes off the mean of each channel;
+# behind the projector's last layer Barlow Twins or the iterative norm does; and the iterative norm's own bias is that
+# of both branches, of which VIbCReg sees the difference, the variances and the covariances.
 WITHOUT_GRADIENT = {
     *("encoder.down.0", "encoder.down.3", "encoder.down.6", "encoder.blocks.0.conv1", "encoder.blocks.0.conv2"),
     *("decoder.blocks.0.conv2", "decoder.up.0", "decoder.up.3"),
@@ -70,6 +70,18 @@ def test_the_scaler_makes_reconstructions_in_units_of_the_data():
     torch.testing.assert_close(scaled.decode(codes), plain.decode(codes) * std + mean, atol=1e-5, rtol=1e-5)
 
 
+def test_integer_series_are_scaled_like_others():
+    model, values = tokenizer(mean=[0.6], std=[0.4]), torch.randint(3, (4, 1, 40))
+    assert torch.equal(model.encode(values).latents, model.encode(values.float()).latents)
+
+
+def test_bfloat16_computes_in_the_units_of_the_data():
+    model, codes = tokenizer(mean=[293.0], std=[2.0]), torch.randint(6, (4, 50))
+    with torch.autocast("cpu", torch.bfloat16):
+        values = model.decode(codes)
+    torch.testing.assert_close(values.float(), model.decode(codes), atol=0.1, rtol=0)  # bfloat16 itself steps by 2
+
+
 def test_evaluation_is_deterministic_and_changes_no_state(pretraining_model):
     pretraining_model.eval()
     before, all_buffers = copy.deepcopy(pretraining_model.state_dict()), buffers(pretraining_model)
@@ -115,6 +127,13 @@ def test_the_loss_is_the_sum_of_its_terms_each_with_its_weight(setting):
     expected += weight["commitment_weight"] * output.commitment_loss + weight["ssl_weight"] * output.ssl_loss
     torch.testing.assert_close(output.loss, expected)
     assert min(term.item() for name, term in output.items() if name.endswith("loss")) > 0.01
+
+
+def test_vibcreg_weighs_a_hundredth_unless_told_otherwise():
+    model = NCVQVAEForPreTraining(NCVQVAEConfig(**TINY, ssl_objective="vibcreg", augmented_weight=0.0))
+    output = model(torch.randn(6, 1, 40), torch.randn(6, 1, 40))
+    expected = output.time_loss + output.spectrogram_loss + output.commitment_loss + 0.01 * output.ssl_loss
+    torch.testing.assert_close(output.loss, expected)
 
 
 def test_the_time_loss_is_of_the_scaled_series():
@@ -185,6 +204,12 @@ def test_series_with_gaps_are_refused(model, number):
         model.tokenizer(values)
 
 
+@pytest.mark.parametrize(("length", "n_fft"), [(8, 64), (31, 128)])
+def test_a_series_shorter_than_the_hop_is_refused_by_the_configuration(length, n_fft):
+    with pytest.raises(ValueError, match="n_fft"):
+        NCVQVAEConfig(length=length, n_fft=n_fft)
+
+
 @pytest.mark.parametrize(
     ("codes", "found"),
     [
@@ -205,10 +230,3 @@ def test_the_tokenizer_exports(model):
     output, expected = exported(values), model.tokenizer(values)
     assert torch.equal(output.codes, expected.codes)
     torch.testing.assert_close(output.reconstruction, expected.reconstruction)
-
-
-def test_vibcreg_weighs_a_hundredth_unless_told_otherwise():
-    model = NCVQVAEForPreTraining(NCVQVAEConfig(**TINY, ssl_objective="vibcreg", augmented_weight=0.0))
-    output = model(torch.randn(6, 1, 40), torch.randn(6, 1, 40))
-    expected = output.time_loss + output.spectrogram_loss + output.commitment_loss + 0.01 * output.ssl_loss
-    torch.testing.assert_close(output.loss, expected)

@@ -1,9 +1,9 @@
 """Augmented views of series, for whole batches on their device.
 
-Each view takes `values` `(batch, channels, length)`, scaled to unit variance, and a generator, and returns the same shape.
-Every series draws its own parameters; what moves samples in time or scales them does the same to all channels of a series.
-Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613), without the detour through an STFT that follows
-them there and zeroes the last samples.
+Each view takes `values` `(batch, channels, length)`, scaled to unit variance, and a generator, and returns the same
+shape. Every series draws its own parameters; what moves samples in time or scales them does the same to all
+channels of a series. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613), without the detour
+through an STFT that follows them there and zeroes the last samples.
 """
 
 import difflib
@@ -50,7 +50,9 @@ def window_warp(
     def stretched(index: Tensor) -> Tensor:
         step = (window - 1) / (warped - 1).clamp_min(1)
         inside = start + (index - start) * step
-        source = torch.where(index < start, index, torch.where(index < start + warped, inside, index - warped + window))
+        source = torch.where(
+            index < start, index, torch.where(index < start + warped, inside, index - warped + window)
+        )
         return _interpolate(values, source)
 
     upper = torch.minimum(lower + 1, total - 1)
@@ -102,7 +104,8 @@ View = str | dict[str, dict[str, float] | None]
 
 
 def check_views(views: Sequence[View]) -> list[tuple[Callable[..., Tensor], dict[str, float]]]:
-    """The functions and parameters that an ordered list of views names: `"flip"`, or `{"gaussian_noise": {"std": 0.1}}`.
+    """The functions and parameters that an ordered list of views names: `"flip"`, or `{"gaussian_noise": {"std":
+        0.1}}`.
 
     Raises:
         ValueError: for an unknown view or parameter.
@@ -139,7 +142,9 @@ def spline_basis(num_knots: int, length: int) -> Tensor:
     for i in range(1, num_knots - 1):
         a[i, i - 1 : i + 2] = torch.tensor([1.0, 4.0, 1.0])
         b[i, i - 1 : i + 2] = torch.tensor([6.0, -12.0, 6.0])
-    a[0, :3] = a[-1, -3:] = torch.tensor([1.0, -2.0, 1.0])  # the third derivative does not jump at the last inner knots
+    a[0, :3] = a[-1, -3:] = torch.tensor(
+        [1.0, -2.0, 1.0]
+    )  # the third derivative does not jump at the last inner knots
     curvature = torch.linalg.solve(a, b)  # (knots, knots): second derivatives of each unit vector's spline
     position = torch.linspace(0, num_knots - 1, length, dtype=torch.float64)
     left = position.floor().clamp(0, num_knots - 2).long()

@@ -9,19 +9,21 @@ from .configuration_ncvqvae import NCVQVAEConfig
 @strict
 class MaskGITConfig(PreTrainedConfig):
     r"""
-    Configuration of stage 2, the masked prior over the codes of a tokenizer that it holds. The defaults are the thesis'.
+    Configuration of stage 2, the masked prior over the codes of a tokenizer that it holds. The defaults are the
+    thesis'.
 
     Args:
         tokenizer_config (`NCVQVAEConfig` or `dict`, *optional*): stage 1.
         id2label (`dict[int, str]`, *optional*): names of the classes; without it the prior knows no classes.
-        label_shares (`list[float]`, *optional*, defaults to equal shares): share of each class in the training split, at
-            which labels are drawn where none are asked for.
-        code_embedding (`str`, defaults to `"learned"`): what the transformer sees of a code. `"learned"`: a table of its own
-            that starts at the codebook, and whose transpose gives the logits (the thesis' regular prior). `"codebook"`: the
-            frozen codebook (token context). `"codebook_finetuned"`: a trainable copy of it (learnable codebook). The last
-            two have a linear head.
+        label_shares (`list[float]`, *optional*, defaults to equal shares): share of each class in the training
+            split, at which labels are drawn where none are asked for.
+        code_embedding (`str`, defaults to `"learned"`): what the transformer sees of a code. `"learned"`: a table
+            of its own that starts at the codebook, and whose transpose gives the logits (the thesis' regular
+            prior). `"codebook"`: the frozen codebook (token context). `"codebook_finetuned"`: a trainable copy of
+            it (learnable codebook). The last two have a linear head.
         hidden_size (`int`, defaults to 256): width of the transformer.
-        num_hidden_layers (`int`, defaults to 4), num_attention_heads (`int`, defaults to 2), head_dim (`int`, defaults to
+        num_hidden_layers (`int`, defaults to 4), num_attention_heads (`int`, defaults to 2), head_dim (`int`,
+        defaults to
             64), intermediate_size (`int`, defaults to 256): of the transformer.
         label_dropout (`float`, defaults to 0.2): share of training samples whose label is hidden, for guidance.
         sampling_steps (`int`, defaults to 10): default `num_steps` of `generate`.
@@ -67,7 +69,9 @@ class MaskGITConfig(PreTrainedConfig):
         if len(set(self.id2label.values())) != len(self.id2label):
             raise ValueError(f"id2label must name each class differently, found {list(self.id2label.values())}")
         if self.id2label and (len(self.label_shares) != len(self.id2label) or abs(sum(self.label_shares) - 1) > 1e-3):
-            raise ValueError(f"label_shares must be {len(self.id2label)} shares that sum to 1, found {self.label_shares}")
+            raise ValueError(
+                f"label_shares must be {len(self.id2label)} shares that sum to 1, found {self.label_shares}"
+            )
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"label_dropout must lie in 0 to 1, found {self.label_dropout}")
         if self.sampling_steps < 1:

@@ -7,13 +7,14 @@ from transformers import PreTrainedConfig
 @strict
 class NCVQVAEConfig(PreTrainedConfig):
     r"""
-    Configuration of stage 1, the tokenizer of time series of NC-VQVAE (arXiv 2408.16613). The defaults are the thesis'.
+    Configuration of stage 1, the tokenizer of time series of NC-VQVAE (arXiv 2408.16613). The defaults are the
+    thesis'.
 
     Args:
         num_channels (`int`, defaults to 1): channels of a series.
         length (`int`, defaults to 128): samples of a series, at least 8.
-        mean (`list[float]`, *optional*, defaults to zeros): mean of each channel over the training split, in the units of
-            the data.
+        mean (`list[float]`, *optional*, defaults to zeros): mean of each channel over the training split, in the
+            units of the data.
         std (`list[float]`, *optional*, defaults to ones): standard deviation of each channel over the training split.
         n_fft (`int`, defaults to 8): window of the STFT, a multiple of 4; the hop is a quarter of it.
         downsampled_width (`int`, defaults to 8): positions in time of the latent grid, at least; up to twice as many.
@@ -21,17 +22,18 @@ class NCVQVAEConfig(PreTrainedConfig):
         num_residual_blocks (`int`, defaults to 4): in the encoder and again in the decoder.
         codebook_size (`int`, defaults to 32): number of codes to choose from.
         codebook_decay (`float`, defaults to 0.9): of the codebook's moving averages, per training batch.
-        kmeans_init (`bool`, defaults to `True`): whether the codebook starts from k-means on the first training batch, or
-            from standard normal codes as the reference's.
-        revival_threshold (`float`, defaults to 0.5): a code used less often than this per batch is replaced by a latent of
-            the batch; 0, the reference's behaviour, never does.
-        ssl_objective (`"barlow_twins"`, `"vibcreg"` or `None`, defaults to `"barlow_twins"`): what pulls the two branches
-            together in training; `None` trains a plain VQ-VAE.
+        kmeans_init (`bool`, defaults to `True`): whether the codebook starts from k-means on the first training
+            batch, or from standard normal codes as the reference's.
+        revival_threshold (`float`, defaults to 0.5): a code used less often than this per batch is replaced by a
+            latent of the batch; 0, the reference's behaviour, never does.
+        ssl_objective (`"barlow_twins"`, `"vibcreg"` or `None`, defaults to `"barlow_twins"`): what pulls the two
+            branches together in training; `None` trains a plain VQ-VAE.
         projector_dim (`int`, defaults to 4096): width of the projector. It exists in training only.
         time_weight, spectrogram_weight (`float`, default to 1): of the two reconstruction losses.
         commitment_weight (`float`, defaults to 1): of the distance of latents to their codes.
         augmented_weight (`float`, defaults to 0.1): of both reconstruction losses of the augmented branch.
-        ssl_weight (`float`, *optional*): of the objective; defaults to the thesis' 1 for Barlow Twins, 0.01 for VIbCReg.
+        ssl_weight (`float`, *optional*): of the objective; defaults to the thesis' 1 for Barlow Twins, 0.01 for
+            VIbCReg.
 
     Raises:
         A `ValueError` of `huggingface_hub.dataclasses` for a value of the wrong type or out of its range.
@@ -73,7 +75,14 @@ class NCVQVAEConfig(PreTrainedConfig):
             raise ValueError(f"n_fft must be a multiple of 4, found {self.n_fft}")
         if self.length < 8:
             raise ValueError(f"length must be at least 8 samples, found {self.length}")
-        for name in ("num_channels", "downsampled_width", "dim", "num_residual_blocks", "codebook_size", "projector_dim"):
+        for name in (
+            "num_channels",
+            "downsampled_width",
+            "dim",
+            "num_residual_blocks",
+            "codebook_size",
+            "projector_dim",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
         if len(self.mean) != self.num_channels or len(self.std) != self.num_channels:
@@ -95,8 +104,8 @@ class NCVQVAEConfig(PreTrainedConfig):
     def num_downsampling(self) -> int:
         """How often the encoder halves the frames.
 
-        The rate is `length / hop / downsampled_width` with the real hop; the reference derives the hop from log2(n_fft),
-        which is right for 4 and 8 only.
+        The rate is `length / hop / downsampled_width` with the real hop; the reference derives the hop from
+        log2(n_fft), which is right for 4 and 8 only.
         """
         rate = max(1, round(self.length / (self.n_fft // 4) / self.downsampled_width))
         return max(1, rate.bit_length() - 1)

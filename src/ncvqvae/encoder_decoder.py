@@ -1,6 +1,7 @@
 """The convolutional encoder and decoder over (frequency, frames).
 
-The networks of the NC-VQVAE thesis (arXiv 2408.16613), themselves those of TimeVQVAE (arXiv 2303.04743) without its band
+The networks of the NC-VQVAE thesis (arXiv 2408.16613), themselves those of TimeVQVAE (arXiv 2303.04743) without its
+band
 split: only the time axis is down-sampled, and the width of the network is the width of a code throughout.
 """
 
@@ -52,7 +53,10 @@ class Decoder(nn.Module):
         up, geometry = [], ((3, 4), (1, 2), (1, 1))
         for _ in range(num_downsampling - 1):
             up += [nn.ConvTranspose2d(dim, dim, *geometry), nn.BatchNorm2d(dim), nn.LeakyReLU()]
-        up += [nn.ConvTranspose2d(dim, out_channels, *geometry), nn.ConvTranspose2d(out_channels, out_channels, *geometry)]
+        up += [
+            nn.ConvTranspose2d(dim, out_channels, *geometry),
+            nn.ConvTranspose2d(out_channels, out_channels, *geometry),
+        ]
         self.up = nn.Sequential(*up)
 
     def forward(self, latents: Tensor) -> Tensor:

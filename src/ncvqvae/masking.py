@@ -21,8 +21,8 @@ def training_mask(
 ) -> Tensor:
     """Which codes to hide, `(batch, num_codes)`, at least one a sample, at positions drawn uniformly.
 
-    The ratio is drawn for each sample at a uniformly random progress, so it averages 2 / pi. (The thesis' baseline hides the
-    complement, and draws one ratio for a batch.)
+    The ratio is drawn for each sample at a uniformly random progress, so it averages 2 / pi. (The thesis' baseline
+    hides the complement, and draws one ratio for a batch.)
     """
     progress = torch.rand(batch, generator=generator, device=device)
     num_masked = (num_codes * mask_ratio(progress)).long().clamp_min(1)

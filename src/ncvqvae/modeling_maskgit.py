@@ -86,7 +86,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
 
     @classmethod
     def from_tokenizer(cls, tokenizer: NCVQVAEModel, **config: object) -> "MaskGITForTimeSeriesGeneration":
-        """A new prior over the codes of a trained tokenizer, whose weights it copies; `config` as in `MaskGITConfig`."""
+        """A new prior over the codes of a trained tokenizer, whose weights it copies; `config` as in
+        `MaskGITConfig`.
+        """
         model = cls(MaskGITConfig(tokenizer_config=tokenizer.config.to_dict(), **config))
         model.tokenizer.load_state_dict(tokenizer.state_dict())
         if model.config.code_embedding != "codebook":
@@ -125,7 +127,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         """Hides codes at random and predicts them.
 
         Args:
-            values (`torch.FloatTensor` of shape `(batch, channels, length)`, *optional*): series, unless `codes` are given.
+            values (`torch.FloatTensor` of shape `(batch, channels, length)`, *optional*): series, unless `codes`
+                are given.
             labels (`torch.LongTensor` of shape `(batch,)`, *optional*): classes; without them the null class.
             codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again.
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
@@ -178,18 +181,20 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             num_samples (`int`, *optional*): how many; defaults to one for each label given, else to 1.
             labels (*optional*): a class, as its index or its name, or one for each sample. `None` draws classes at the
                 shares of the training split. `"null"` samples without a class, which is worse and less steady.
-            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better, up to the number of
-                codes.
+            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better, up to the
+                number of codes.
             temperature (`float`, *optional*): of the codes drawn; lower is more typical and less diverse.
             choice_temperature (`float`, *optional*): of the noise in the choice of which codes to keep.
-            guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598); above 1 the
-                class is followed more closely, at twice the cost.
+            guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598);
+                above 1 the class is followed more closely, at twice the cost.
             generator (`torch.Generator`, *optional*): on the model's device; the same state gives the same series.
-            batch_size (`int`, defaults to 256): samples at a time, which bounds memory. It is part of what a seed means.
+            batch_size (`int`, defaults to 256): samples at a time, which bounds memory. It is part of what a seed
+                means.
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
 
         Returns:
-            `torch.FloatTensor` of shape `(num_samples, channels, length)` in the units of the data, or the output above.
+            `torch.FloatTensor` of shape `(num_samples, channels, length)` in the units of the data, or the output
+            above.
 
         Raises:
             ValueError: for an unknown label, a wrong number of them, or a setting out of its range.

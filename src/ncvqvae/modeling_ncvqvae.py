@@ -65,8 +65,9 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        # PyTorch's own initialisation, not the library's normal(0, 0.02), for every parameter and every buffer. Batch norm
-        # is the library's: there `reset_parameters` would overwrite running statistics that were just loaded.
+        # PyTorch's own initialisation, not the library's normal(0, 0.02), for every parameter and every buffer.
+        # Batch norm is the library's: there `reset_parameters` would overwrite running statistics that were just
+        # loaded.
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             super()._init_weights(module)
         elif hasattr(module, "reset_parameters"):
@@ -140,7 +141,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         """`values` `(batch, channels, length)` to codes, their vectors and the latents.
 
         Raises:
-            ValueError: for series of another number of channels or length than the model's, or with values that are not
+            ValueError: for series of another number of channels or length than the model's, or with values that are
+            not
                 finite.
         """
         self.check_values(values)
@@ -183,8 +185,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
     def embed(self, values: Tensor) -> Tensor:
         """Features of `values` for classifiers, `(batch, 7 * dim)`.
 
-        Over all positions of the continuous latents: average, maximum, standard deviation, and the average of each quarter
-        of the time axis. Scale each feature before you fit a classifier.
+        Over all positions of the continuous latents: average, maximum, standard deviation, and the average of each
+        quarter of the time axis. Scale each feature before you fit a classifier.
         """
         latents = self.encode(values).latents
         whole = [latents.mean((2, 3)), latents.amax((2, 3)), latents.std((2, 3), correction=0)]

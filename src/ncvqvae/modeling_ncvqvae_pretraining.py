@@ -46,8 +46,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
     """The tokenizer, the projector and the losses of NC-VQVAE (Mathisen et al., arXiv 2408.16613, section 3).
 
     The original view is quantized. The augmented view passes the same encoder and decoder without quantization; its
-    reconstruction is a regulariser. The objective compares the projections of the quantized original and of the continuous
-    augmented view; its gradient reaches the encoder through both.
+    reconstruction is a regulariser. The objective compares the projections of the quantized original and of the
+    continuous augmented view; its gradient reaches the encoder through both.
     """
 
     def __init__(self, config: NCVQVAEConfig):
@@ -127,8 +127,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
 def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
     """Batch norm uses the batch's statistics, and its running ones stay as they are.
 
-    Evaluation sees original series and quantized latents only, so the statistics of the augmented branch (other series,
-    continuous latents) have no place in the running ones. In the reference they mix.
+    Evaluation sees original series and quantized latents only, so the statistics of the augmented branch (other
+    series, continuous latents) have no place in the running ones. In the reference they mix.
     """
     norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:

@@ -37,7 +37,9 @@ class IterativeNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
             groups = features.float().view(len(features), self.num_groups, self.group_size).transpose(0, 1)
-            mean, whitening = self._statistics(groups) if self.training else (self.running_mean, self.running_whitening)
+            mean, whitening = (
+                self._statistics(groups) if self.training else (self.running_mean, self.running_whitening)
+            )
             whitened = (groups - mean) @ whitening  # (groups, batch, group_size); the whitening matrix is symmetric
             return whitened.transpose(0, 1).flatten(1) * self.weight + self.bias
 

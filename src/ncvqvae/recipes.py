@@ -1,4 +1,6 @@
-"""Run settings: dataclasses, filled from one small YAML file and then from the command line. Unknown keys are errors."""
+"""Run settings: dataclasses, filled from one small YAML file and then from the command line. Unknown keys are
+errors.
+"""
 
 import dataclasses
 import difflib
@@ -51,7 +53,15 @@ class TrainingSettings:
     save_total_limit: int = 2
 
     def validate_ranges(self) -> None:
-        for name in ("num_epochs", "max_steps", "batch_size", "repeats", "eval_steps", "save_steps", "save_total_limit"):
+        for name in (
+            "num_epochs",
+            "max_steps",
+            "batch_size",
+            "repeats",
+            "eval_steps",
+            "save_steps",
+            "save_total_limit",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, found {value}")
@@ -71,7 +81,8 @@ class Recipe:
 
     Args:
         seed: of every random draw.
-        validation_fraction: share of the training split held out of training, to watch it. The test split is never seen.
+        validation_fraction: share of the training split held out of training, to watch it. The test split is never
+            seen.
         report_to: tracker (`"tensorboard"`, `"wandb"`, `"trackio"`), or `None`.
         tokenizer: architecture and losses of stage 1.
         views: ordered list of augmentations, `flip` or `gaussian_noise: {std: 0.1}`; without them there is one branch.
@@ -112,7 +123,8 @@ class Recipe:
 
 
 def load_recipe(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from a YAML file, the defaults where it says nothing, and overrides such as `prior.hidden_size=128` last.
+    """A recipe from a YAML file, the defaults where it says nothing, and overrides such as `prior.hidden_size=128`
+    last.
 
     Raises:
         ValueError: for a missing file, an unknown key or a value out of place, in one line.

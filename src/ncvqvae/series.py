@@ -1,4 +1,6 @@
-"""Series as Hugging Face datasets and as tensors: the columns, what happens to gaps, the scaler, the split held out."""
+"""Series as Hugging Face datasets and as tensors: the columns, what happens to gaps, the scaler, the split held
+out.
+"""
 
 from collections.abc import Sequence
 
@@ -69,8 +71,8 @@ def fill_gaps(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
     Two policies, one for each kind of dataset. Where series differ in length, or NaN stands only at their ends (the
     archive's padding), the series are of unequal length: each is stretched linearly to the longest, so that its whole
-    shape stays. Where NaN stands anywhere else, values are missing: each is interpolated linearly in time, and takes the
-    nearest known value at the ends.
+    shape stays. Where NaN stands anywhere else, values are missing: each is interpolated linearly in time, and
+    takes the nearest known value at the ends.
 
     Raises:
         ValueError: for series of unequal channels, or one without any value.

@@ -1,7 +1,8 @@
 """The non-contrastive objectives: pure functions of two batches of projections `(batch, dim)`.
 
-Sums over all pairs of dimensions are taken in whichever of two equal forms is smaller: over the `dim x dim` correlations,
-or over the `batch x batch` Gram matrices, since the sum of squares of A'B equals the inner product of AA' and BB'.
+Sums over all pairs of dimensions are taken in whichever of two equal forms is smaller: over the `dim x dim`
+correlations, or over the `batch x batch` Gram matrices, since the sum of squares of A'B equals the inner product of
+AA' and BB'.
 """
 
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor
 def barlow_twins_loss(projections: Tensor, augmented: Tensor, off_diagonal_weight: float = 0.005) -> Tensor:
     """Barlow Twins (Zbontar et al., arXiv 2103.03230, equation 1), divided by the number of dimensions.
 
-    The division and the weight of 0.005 are NC-VQVAE's; so is the standard deviation with `batch - 1` in the standardised
-    projections, while the correlation divides by `batch`.
+    The division and the weight of 0.005 are NC-VQVAE's; so is the standard deviation with `batch - 1` in the
+    standardised projections, while the correlation divides by `batch`.
 
     Raises:
         ValueError: for a batch of one, which has no correlation.

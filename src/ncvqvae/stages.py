@@ -30,8 +30,8 @@ ENCODING_BATCH = 256
 class TrainingData:
     """A training split in memory, on the device it is trained on.
 
-    `values` `(series, channels, length)` in their own units, `labels` `(series,)` or `None`; `train` and `held_out` are
-    indices of series.
+    `values` `(series, channels, length)` in their own units, `labels` `(series,)` or `None`; `train` and `held_out`
+    are indices of series.
     """
 
     values: Tensor
@@ -154,7 +154,9 @@ def encode_all(tokenizer: NCVQVAEModel, values: Tensor, kind: str) -> Tensor:
 
 @torch.no_grad()
 def score_tokenizer(tokenizer: NCVQVAEModel, values: Tensor) -> dict[str, float]:
-    """Mean squared error of the scaled reconstruction, and perplexity and usage of the codes, over all series at once."""
+    """Mean squared error of the scaled reconstruction, and perplexity and usage of the codes, over all series at
+    once.
+    """
     outputs = [tokenizer(batch) for batch in values.split(ENCODING_BATCH)]
     reconstruction = torch.cat([output.reconstruction for output in outputs])
     error = (tokenizer.scale(reconstruction) - tokenizer.scale(values)).square().mean()

@@ -1,8 +1,8 @@
 """The short-time Fourier transform and its inverse as fixed linear maps of real tensors.
 
-No complex numbers, so that the model exports, runs in bfloat16 and compiles; exact length, odd ones included, so that a
-reconstruction is as long as the series (the thesis' code loses the last sample of an odd length: it calls the inverse
-without one).
+No complex numbers, so that the model exports, runs in bfloat16 and compiles; exact length, odd ones included, so
+that a reconstruction is as long as the series (the thesis' code loses the last sample of an odd length: it calls
+the inverse without one).
 """
 
 import math
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 class TimeFrequency(nn.Module):
     """STFT with a periodic Hann window, hop `n_fft // 4`, centred with reflected borders, and its inverse.
 
-    Equal to `torch.stft` and `torch.istft(..., length=length)`. Where the reflection needs more samples than the series
-    has, which `torch.stft` refuses, it goes on bouncing between the two ends, as `numpy.pad(mode="reflect")` does.
+    Equal to `torch.stft` and `torch.istft(..., length=length)`. Where the reflection needs more samples than the
+    series has, which `torch.stft` refuses, it goes on bouncing between the two ends, as `numpy.pad(mode="reflect")`
+    does.
 
     Args:
         length (`int`): samples of a series, at least 2.
@@ -47,7 +48,9 @@ class TimeFrequency(nn.Module):
         # Each inner frequency stands for its conjugate too.
         weight = torch.full_like(frequency, 2.0)
         weight[0] = weight[-1] = 1.0
-        envelope = F.conv_transpose1d(torch.ones(1, 1, self.num_frames).double(), window.square()[None, None], None, self.hop)
+        envelope = F.conv_transpose1d(
+            torch.ones(1, 1, self.num_frames).double(), window.square()[None, None], None, self.hop
+        )
         self.analysis.copy_(basis[:, None])
         self.synthesis.copy_((basis * weight.repeat(2)[:, None] / self.n_fft)[:, None])
         self.gain.copy_(1 / envelope[0, 0, self.n_fft // 2 :][: self.length])

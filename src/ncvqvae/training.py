@@ -1,6 +1,7 @@
 """The one training loop of both stages, on Accelerate, with checkpoints that resume to the same result.
 
-Every random draw of a step comes from generators that are seeded by (seed, stage, step), so a step is a function of the
+Every random draw of a step comes from generators that are seeded by (seed, stage, step), so a step is a function of
+the
 state before it and its number: nothing else has to be saved to go on as if never stopped.
 """
 
@@ -78,7 +79,9 @@ def fit(
     optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     num_steps = settings.num_steps(stage.num_series)
     # Not prepared: Accelerate would step it once for each process.
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / num_steps)) / 2)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: (1 + math.cos(math.pi * step / num_steps)) / 2
+    )
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(scheduler)
     checkpoints = Checkpoints(folder, settings.save_total_limit, accelerator)
@@ -118,7 +121,9 @@ def fit(
         if done % LOG_STEPS == 0 or done == num_steps:
             row = _scalars(output, done) | {"learning_rate": scheduler.get_last_lr()[0]}
             if not math.isfinite(row["loss"]):
-                raise FloatingPointError(f"the loss of {stage.name} is {row['loss']} at step {done}; lower learning_rate")
+                raise FloatingPointError(
+                    f"the loss of {stage.name} is {row['loss']} at step {done}; lower learning_rate"
+                )
             history.training.append(row)
             accelerator.log({f"{stage.name}/{key}": value for key, value in row.items()}, step=done)
             bar.set_postfix(loss=f"{row['loss']:.3f}")

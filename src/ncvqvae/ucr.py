@@ -24,12 +24,14 @@ def load_ucr(name: str, data_dir: str | Path | None = None, cache_dir: str | Pat
 
     Args:
         name: as the archive spells it, `"GunPoint"`.
-        data_dir (*optional*): the folder of the archive that holds `<name>/<name>_TRAIN.tsv`. Where it lacks the dataset,
+        data_dir (*optional*): the folder of the archive that holds `<name>/<name>_TRAIN.tsv`. Where it lacks the
+            dataset,
             or is not given, the package aeon is asked: some sets are part of it, all others it downloads.
         cache_dir (*optional*): of Hugging Face datasets.
 
     Returns:
-        A `DatasetDict` with columns `values` `(channels, length)` and `label`. Missing values are interpolated, series of
+        A `DatasetDict` with columns `values` `(channels, length)` and `label`. Missing values are interpolated,
+        series of
         unequal length stretched: see `fill_gaps`.
 
     Raises:
@@ -52,7 +54,9 @@ class UCRConfig(datasets.BuilderConfig):
 
 
 class UCR(datasets.ArrowBasedBuilder):
-    """One configuration for each dataset. Raise `VERSION` whenever what is built changes: it is part of the cache's key."""
+    """One configuration for each dataset. Raise `VERSION` whenever what is built changes: it is part of the cache's
+    key.
+    """
 
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = UCRConfig

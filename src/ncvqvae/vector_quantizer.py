@@ -1,8 +1,9 @@
 """The vector quantizer: nearest code, straight-through gradient, a codebook kept by exponential moving averages.
 
-The codebook is never trained by gradient. What is stored are its sufficient statistics, how often each code was used and
-the sum of the latents it stood for (van den Oord et al., arXiv 1711.00937, appendix A.1); the codes are their ratio, so the
-two cannot disagree. Dead codes are revived as in Zeghidour et al. (arXiv 2107.03312, section III-C).
+The codebook is never trained by gradient. What is stored are its sufficient statistics, how often each code was
+used and the sum of the latents it stood for (van den Oord et al., arXiv 1711.00937, appendix A.1); the codes are
+their ratio, so the two cannot disagree. Dead codes are revived as in Zeghidour et al. (arXiv 2107.03312, section
+III-C).
 """
 
 from typing import NamedTuple
@@ -22,7 +23,9 @@ class Quantization(NamedTuple):
 
 
 def nearness(points: Tensor, codebook: Tensor) -> Tensor:
-    """Negative squared distances `(points, codes)`, less the points' own norms, on which no choice of a code depends."""
+    """Negative squared distances `(points, codes)`, less the points' own norms, on which no choice of a code
+    depends.
+    """
     return 2 * points @ codebook.T - codebook.square().sum(1)
 
 
@@ -36,8 +39,8 @@ class VectorQuantizer(nn.Module):
         dim (`int`): size of a code.
         decay (`float`): of the moving averages, per training batch.
         kmeans_init (`bool`): start from k-means on the first training batch instead of standard normal codes.
-        revival_threshold (`float`): a code used less often than this per batch (moving average) is replaced by a random
-            latent of the batch; 0 never revives.
+        revival_threshold (`float`): a code used less often than this per batch (moving average) is replaced by a
+            random latent of the batch; 0 never revives.
         epsilon (`float`): Laplace smoothing of the counts.
     """
 
@@ -74,7 +77,9 @@ class VectorQuantizer(nn.Module):
         return self.embedding_sum / smoothed[:, None]
 
     def forward(self, latents: Tensor, generator: torch.Generator | None = None) -> Quantization:
-        """Quantizes latents `(batch, dim, frequencies, width)`; `generator` draws the k-means start and revived codes."""
+        """Quantizes latents `(batch, dim, frequencies, width)`; `generator` draws the k-means start and revived
+        codes.
+        """
         with torch.autocast(latents.device.type, enabled=False):
             points = self._points(latents)
             if self.training and not self._started:
@@ -100,7 +105,9 @@ class VectorQuantizer(nn.Module):
         return Quantization(quantized, codes.view(len(latents), -1), commitment_loss, perplexity, usage)
 
     def sample(self, latents: Tensor, temperature: float, generator: torch.Generator | None = None) -> Tensor:
-        """Codes `(batch, frequencies * width)` drawn with probability proportional to exp(-distance^2 / temperature)."""
+        """Codes `(batch, frequencies * width)` drawn with probability proportional to exp(-distance^2 /
+        temperature).
+        """
         scores = nearness(self._points(latents), self.codebook)
         drawn = torch.multinomial((scores / temperature).softmax(1), 1, generator=generator)
         return drawn.view(len(latents), -1)
@@ -153,7 +160,9 @@ class VectorQuantizer(nn.Module):
 def kmeans(
     points: Tensor, num_clusters: int, generator: torch.Generator | None = None, num_iterations: int = 10
 ) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm from random points: centroids `(num_clusters, dim)` and counts `(num_clusters,)` of at least 1."""
+    """Lloyd's algorithm from random points: centroids `(num_clusters, dim)` and counts `(num_clusters,)` of at
+    least 1.
+    """
     order = torch.randperm(len(points), generator=generator, device=points.device)
     centroids = points[order[torch.arange(num_clusters, device=points.device) % len(points)]]
     for _ in range(num_iterations):

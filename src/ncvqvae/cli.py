@@ -1,0 +1,219 @@
+"""The command line: `ncvqvae train | sample | reconstruct | embed | info`. A user's mistake gets one line and exit
+code 2.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:  # `--help` answers before torch is loaded
+    import torch
+    from torch import Tensor
+
+    from .modeling_maskgit import MaskGITForTimeSeriesGeneration
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        print(f"ncvqvae {options.command}: {lines[0] if lines else type(error).__name__}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"ncvqvae {options.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def train(options: argparse.Namespace) -> None:
+    from .plots import plot_reconstructions, plot_samples, plot_training
+    from .recipes import load_recipe
+    from .report import training_summary
+    from .series import to_tensors
+    from .stages import check_writable
+    from .stages import train as train_stages
+    from .ucr import load_ucr
+
+    name = options.dataset
+    recipe = load_recipe(options.recipe, options.set)
+    folder = Path(options.output_dir or f"ncvqvae-{name[:1].lower()}{name[1:]}")
+    figures = Path(options.figures or folder)
+    check_writable(figures)
+    data = load_ucr(name, options.data_dir)
+    model, histories = train_stages(data["train"], recipe, folder, options.work_dir, options.resume)
+    plot_training(histories, f"Training on {name}", figures / "training.png")
+
+    rows, samples, labels = training_summary(model, data["train"], data["test"], seed=recipe.seed)
+    real, real_labels = to_tensors(data["train"])
+    names = list(model.config.id2label.values())
+    title = f"{name}: the training split and what the model generates"
+    plot_samples(real, real_labels, samples.cpu(), labels, names, title, figures / "samples.png")
+    test = to_tensors(data["test"])[0][:1000]
+    title = f"{name}: test series and their reconstructions from {model.num_codes} codes"
+    plot_reconstructions(test, model.reconstruct(test.to(model.device)).cpu(), title, figures / "reconstructions.png")
+
+    width = max(len(key) for key, _ in rows)
+    print(f"\n{name}, recipe {options.recipe or 'defaults'}")
+    for key, value in rows:
+        print(f"  {key:<{width}}  {value}")
+    print(f"\nmodel: {folder}/    pictures: {figures}/{{samples,reconstructions,training}}.png")
+    print(f"load it: import ncvqvae; AutoModel.from_pretrained({str(folder)!r})")
+
+
+def sample(options: argparse.Namespace) -> None:
+    import torch
+
+    from .files import check_output, write_series
+
+    check_output(options.output)
+    model = _load(options.checkpoint)
+    labels = options.label[0] if len(options.label) == 1 else options.label or None
+    output = model.generate(
+        options.num_samples,
+        labels=labels,
+        num_steps=options.num_steps,
+        temperature=options.temperature,
+        choice_temperature=options.choice_temperature,
+        guidance_scale=options.guidance_scale,
+        generator=torch.Generator(model.device).manual_seed(options.seed),
+        return_labels=True,
+    )
+    names = model.config.id2label
+    write_series(options.output, output.values, [names.get(label, "") for label in output.labels.tolist()])
+    print(f"{len(output.values)} series in {options.output}")
+
+
+def reconstruct(options: argparse.Namespace) -> None:
+    from .files import check_output, read_series, write_series
+
+    check_output(options.output)
+    model = _load(options.checkpoint)
+    values, labels = read_series(options.input, model.config.tokenizer_config.num_channels)
+    reconstruction = _batched(model.reconstruct, values, model.device)
+    write_series(options.output, reconstruction, labels)
+    error = (model.tokenizer.scale(reconstruction) - model.tokenizer.scale(values)).square().mean()
+    print(f"{len(values)} series in {options.output}; mean squared error of the scaled series {error:.4f}")
+
+
+def embed(options: argparse.Namespace) -> None:
+    from .files import check_output, read_series, write_features
+
+    check_output(options.output)
+    model = _load(options.checkpoint)
+    values, labels = read_series(options.input, model.config.tokenizer_config.num_channels)
+    features = _batched(model.embed, values, model.device)
+    write_features(options.output, features, labels)
+    print(f"{features.shape[1]} features of {len(values)} series in {options.output}")
+
+
+def info(options: argparse.Namespace) -> None:
+    model = _load(options.checkpoint)
+    config, tokenizer = model.config, model.config.tokenizer_config
+    frequencies, width = tokenizer.latent_shape
+    shares = zip(config.id2label.values(), config.label_shares or [], strict=True)
+    scaler = [", ".join(f"{value:.4g}" for value in values) for values in (tokenizer.mean, tokenizer.std)]
+    rows = {
+        "series": f"{tokenizer.num_channels} channels x {tokenizer.length} samples",
+        "mean; standard deviation": "; ".join(scaler),
+        "classes": ", ".join(f"{name} ({share:.1%})" for name, share in shares) or "none",
+        "codes": f"{tokenizer.num_codes} a series ({frequencies} x {width}), of {tokenizer.codebook_size}",
+        "objective": tokenizer.ssl_objective or "none",
+        "prior": f"{config.code_embedding}, {config.num_hidden_layers} layers of {config.hidden_size}",
+        "sampling": f"{config.sampling_steps} steps, temperature {config.sampling_temperature}, choice temperature "
+        f"{config.sampling_choice_temperature}, guidance {config.sampling_guidance_scale}",
+        "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
+    }
+    for key, value in rows.items():
+        print(f"{key:<26}{value}")
+
+
+def _batched(function: "Callable[[Tensor], Tensor]", values: "Tensor", device: "torch.device") -> "Tensor":
+    import torch
+
+    with torch.no_grad():
+        return torch.cat([function(batch.to(device)).cpu() for batch in values.split(256)])
+
+
+def _load(checkpoint: str) -> "MaskGITForTimeSeriesGeneration":
+    """The composite model, on a GPU where there is one. transformers' own reports are not what a command prints."""
+    import torch
+    from transformers.utils import logging
+
+    from .modeling_maskgit import MaskGITForTimeSeriesGeneration
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    model = MaskGITForTimeSeriesGeneration.from_pretrained(checkpoint)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("ncvqvae", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(
+        run: "Callable[[argparse.Namespace], None]", summary: str, description: str
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(run.__name__, help=summary, description=f"{summary}. {description}")
+        added.set_defaults(run=run)
+        return added
+
+    add = command(
+        train,
+        "train both stages on a dataset of the UCR or UEA archive",
+        "Leaves the checkpoint, three pictures and a table. The test split is looked at only for those, at the end.",
+    ).add_argument
+    add("dataset", help="its name, as the archive spells it: GunPoint")
+    add(
+        "--data-dir",
+        metavar="DIR",
+        help="folder of the archive, which holds DATASET/DATASET_TRAIN.tsv (default: aeon)",
+    )
+    add("--recipe", metavar="YAML", help="run settings, see training/recipes (default: the thesis' settings)")
+    add(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting: --set prior_training.max_steps=100"
+    )
+    add("--output-dir", metavar="DIR", help="the checkpoint's folder (default: ncvqvae-gunPoint for GunPoint)")
+    add("--work-dir", metavar="DIR", help="folder of what it takes to resume (default: runs/ncvqvae-gunPoint)")
+    add("--figures", metavar="DIR", help="folder of the pictures (default: the checkpoint's)")
+    add("--resume", action="store_true", help="go on with the run that the work folder holds")
+
+    add = command(sample, "generate series into a file", "What is not given comes from the checkpoint.").add_argument
+    _add_files(add, reads=False)
+    add("-n", "--num-samples", type=int, metavar="N", help="how many (default: one for each label given)")
+    add(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a class by name; repeat it for one class a sample; "
+        "'null' for no class (default: drawn at the shares of the training split)",
+    )
+    add("--num-steps", type=int, metavar="N", help="parallel decoding steps: more are slower and mostly better")
+    add("--temperature", type=float, metavar="T", help="below 1 is more typical, above 1 more diverse")
+    add("--choice-temperature", type=float, metavar="T", help="noise in the choice of which codes to keep")
+    add("--guidance-scale", type=float, metavar="S", help="above 1 follows the class more closely")
+    add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same series (default: 0)")
+
+    add = command(reconstruct, "encode and decode the series of a file", "").add_argument
+    _add_files(add, reads=True)
+    add = command(embed, "features of the series of a file, for classifiers", "Scale each feature first.").add_argument
+    _add_files(add, reads=True)
+    command(info, "what is in a checkpoint", "").add_argument("checkpoint", help="a folder or an id on the Hub")
+    return parser
+
+
+def _add_files(add: "Callable", reads: bool) -> None:
+    add("checkpoint", help="a folder or an id on the Hub")
+    if reads:
+        add("input", help="series: .csv or .parquet (a row each, with or without a column 'label') or .npz")
+    add("output", help="file to write: .csv, .npz or .parquet")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ncvqvae import NCVQVAEConfig
+from ncvqvae.encoder_decoder import Decoder, Encoder
+
+
+# The thesis' datasets: length, latent width, parameters of the encoder and of the decoder, run on the reference.
+TABLE = pytest.mark.parametrize(
+    ("length", "width", "encoder_parameters", "decoder_parameters"),
+    [
+        (96, 12, 216_448, 215_796),  # ElectricDevices
+        (500, 15, 315_136, 314_484),  # FordA, FordB
+        (152, 9, 265_792, 265_140),  # Wafer
+        (128, 8, 265_792, 265_140),  # TwoPatterns
+        (1024, 8, 413_824, 413_172),  # StarLightCurves, Mallat
+        (945, 14, 364_480, 363_828),  # UWaveGestureLibraryAll
+        (140, 8, 265_792, 265_140),  # ECG5000
+        (512, 8, 364_480, 363_828),  # ShapesAll
+        (398, 12, 315_136, 314_484),  # Symbols
+        (70, 9, 216_448, 215_796),  # SonyAIBORobotSurface1
+        (65, 8, 216_448, 215_796),  # SonyAIBORobotSurface2
+    ],
+)
+
+
+def build(config):
+    channels, halvings, blocks = 2 * config.num_channels, config.num_downsampling, config.num_residual_blocks
+    encoder = Encoder(channels, config.dim, halvings, blocks)
+    return encoder, Decoder(channels, config.dim, halvings, blocks, config.num_frames)
+
+
+def num_parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@TABLE
+def test_grids_and_parameters_are_those_of_the_thesis(length, width, encoder_parameters, decoder_parameters):
+    config = NCVQVAEConfig(length=length)
+    encoder, decoder = build(config)
+    spectrogram = torch.randn(2, 2, 5, length // 2 + 1)
+    latents = encoder(spectrogram)
+    assert config.latent_shape == (5, width) and config.num_codes == 5 * width
+    assert latents.shape == (2, 64, 5, width)
+    assert decoder(latents).shape == spectrogram.shape
+    assert (num_parameters(encoder), num_parameters(decoder)) == (encoder_parameters, decoder_parameters)
+
+
+@pytest.mark.parametrize("n_fft", [4, 8, 16, 32])
+def test_every_short_length_gives_the_grid_that_the_configuration_announces(n_fft):
+    for length in [*range(8, 71), 124]:
+        config = NCVQVAEConfig(length=length, n_fft=n_fft, dim=4, num_residual_blocks=1, num_channels=2)
+        encoder, decoder = build(config)
+        spectrogram = torch.randn(2, 4, n_fft // 2 + 1, length // (n_fft // 4) + 1)
+        latents = encoder(spectrogram)
+        assert latents.shape == (2, 4, *config.latent_shape) and latents.numel() > 0
+        assert decoder(latents).shape == spectrogram.shape
+
+
+@pytest.mark.parametrize("length", [8, 65, 500])
+def test_every_parameter_and_the_spectrogram_get_a_gradient(length):
+    encoder, decoder = build(NCVQVAEConfig(length=length, dim=8, num_residual_blocks=2))
+    spectrogram = torch.randn(4, 2, 5, length // 2 + 1, requires_grad=True)
+    output = decoder(encoder(spectrogram))
+    (output * torch.randn_like(output)).sum().backward()
+    for part in (encoder, decoder):
+        for name, parameter in part.named_parameters():
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+            # A bias right before a batch norm may be left with rounding only.
+            assert name.endswith("bias") or parameter.grad.abs().max() > 0, name
+    assert (spectrogram.grad != 0).all()
+
+
+def test_a_residual_block_is_the_formula_with_the_inner_norm_in_the_encoder_only():
+    encoder, decoder = build(NCVQVAEConfig(length=16, dim=4, num_residual_blocks=1))
+    hidden = torch.randn(5, 4, 5, 6)
+
+    def normalised(values):  # over batch and positions, as at the start of training
+        variance = values.var((0, 2, 3), correction=0, keepdim=True)
+        return (values - values.mean((0, 2, 3), keepdim=True)) / (variance + 1e-5).sqrt()
+
+    for block, inner in ((encoder.blocks[0], normalised), (decoder.blocks[0], lambda values: values)):
+        first, second = (m for m in block.modules() if isinstance(m, torch.nn.Conv2d))
+        assert (first.kernel_size, second.kernel_size) == ((3, 3), (1, 1))
+        branch = inner(F.conv2d(F.leaky_relu(hidden, 0.01), first.weight, first.bias, padding=1))
+        branch = F.conv2d(F.leaky_relu(branch, 0.01), second.weight, second.bias)
+        torch.testing.assert_close(block(hidden), normalised(hidden + branch), atol=1e-5, rtol=1e-4)
+
+
+def test_only_time_is_down_sampled_and_each_latent_depends_on_its_neighbourhood():
+    encoder, _ = build(NCVQVAEConfig(length=512, dim=4, num_residual_blocks=1))
+    encoder.eval()
+    spectrogram = torch.randn(1, 2, 5, 257)
+    changed = spectrogram.clone()
+    changed[..., :10] += 1
+    difference = (encoder(changed) - encoder(spectrogram)).abs().amax((0, 1))
+    assert (difference[:, 0] > 0).all() and (difference[:, 4:] == 0).all()

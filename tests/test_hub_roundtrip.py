@@ -1,0 +1,182 @@
+import os
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoModel
+
+from conftest import TINY
+from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
+
+
+STAGE1_CODE = {"configuration_ncvqvae", "encoder_decoder", "modeling_ncvqvae", "time_frequency", "vector_quantizer"}
+PRIOR_CODE = STAGE1_CODE | {"bidirectional_transformer", "configuration_maskgit", "masking", "modeling_maskgit"}
+PRETRAINING_CODE = STAGE1_CODE | {"modeling_ncvqvae_pretraining", "projector", "ssl_objectives"}
+
+# Loads each folder and writes beside it what the model there computes. Where the first argument is a site-packages
+# folder, Python was started without it (-S), hence without the links of editable installs.
+FRESH_PROCESS = """
+import sys
+packages, *folders = sys.argv[1:]
+if packages:
+    sys.path.insert(0, packages)
+    try:
+        import ncvqvae
+    except ImportError:
+        pass
+    else:
+        raise AssertionError("the package is importable")
+else:
+    import ncvqvae
+import torch
+from transformers import AutoModel
+for folder in folders:
+    model = AutoModel.from_pretrained(folder, trust_remote_code=bool(packages))
+    assert type(model).__module__.startswith("transformers_modules" if packages else "ncvqvae")
+    outputs = [model.reconstruct(torch.load(folder + "/../values.pt"))]
+    if hasattr(model, "generate"):
+        outputs.append(model.generate(4, generator=torch.Generator().manual_seed(0)))
+    torch.save(outputs, folder + ".pt")
+    if packages:
+        model.save_pretrained(folder + "-saved-again")
+"""
+
+
+def run_fresh(tmp_path, *folders, with_package):
+    environment = os.environ | dict(HF_HOME=str(tmp_path), HF_MODULES_CACHE=str(tmp_path), HF_HUB_OFFLINE="1")
+    flags, packages = ([], "") if with_package else (["-I", "-S"], sysconfig.get_path("purelib"))
+    command = [sys.executable, *flags, "-c", FRESH_PROCESS, packages, *map(str, folders)]
+    run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return [torch.load(f"{folder}.pt") for folder in folders]
+
+
+def tensors(module):
+    return dict([*module.named_parameters(), *module.named_buffers()])
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        assert first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]), name
+
+
+def code(folder):
+    return {path.stem for path in folder.glob("*.py")}
+
+
+def assert_computes(outputs, model, values):
+    expected = [model.reconstruct(values)]
+    if len(outputs) == 2:
+        expected.append(model.generate(4, generator=torch.Generator().manual_seed(0)))
+    assert len(outputs) == len(expected)
+    assert all(torch.equal(output, tensor) for output, tensor in zip(outputs, expected, strict=True))
+
+
+@pytest.fixture
+def values(tmp_path):
+    values = torch.randn(4, 1, 40)
+    torch.save(values, tmp_path / "values.pt")
+    return values
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    """A composite checkpoint."""
+    model.save_pretrained(tmp_path / "ncvqvae-tiny")
+    return tmp_path / "ncvqvae-tiny"
+
+
+def test_a_fresh_process_that_imports_the_package_computes_the_same(model, folder, values, tmp_path):
+    model.tokenizer.save_pretrained(tmp_path / "stage1")
+    composite, stage1 = run_fresh(tmp_path, folder, tmp_path / "stage1", with_package=True)
+    assert_computes(composite, model, values)
+    assert_computes(stage1, model.tokenizer, values)
+    assert len(composite) == 2 and len(stage1) == 1
+
+
+def test_a_fresh_process_without_the_package_computes_the_same(model, folder, values, tmp_path):
+    again = tmp_path / "again"
+    AutoModel.from_pretrained(folder).save_pretrained(again)  # the trap: an auto_map whose code is not there
+    NCVQVAEModel.from_pretrained(folder).save_pretrained(tmp_path / "stage1")
+    outputs = run_fresh(tmp_path, folder, again, tmp_path / "stage1", with_package=False)
+    for output in outputs[:2]:
+        assert len(output) == 2
+        assert_computes(output, model, values)
+    assert_computes(outputs[2], model.tokenizer, values)
+    assert code(folder) == code(again) == code(tmp_path / "ncvqvae-tiny-saved-again") == PRIOR_CODE
+    assert code(tmp_path / "stage1") == code(tmp_path / "stage1-saved-again") == STAGE1_CODE
+
+
+def test_a_published_folder_holds_no_code_or_weight_of_pretraining(pretraining_model, folder, tmp_path):
+    pretraining_model.save_pretrained(tmp_path / "pretraining")
+    assert code(folder) == PRIOR_CODE
+    assert code(tmp_path / "pretraining") == PRETRAINING_CODE
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "model.sha256",
+        *(f"{name}.py" for name in PRIOR_CODE),
+    }
+    assert any("projector" in name for name in load_file(tmp_path / "pretraining" / "model.safetensors"))
+    assert not any("projector" in name for name in load_file(folder / "model.safetensors"))
+
+
+@pytest.mark.parametrize("stage", ["composite", "pretraining", "stage1"])
+def test_stage_1_loads_from_every_kind_of_folder(pretraining_model, model, stage, tmp_path):
+    saved = {"composite": model, "pretraining": pretraining_model, "stage1": model.tokenizer}[stage]
+    saved.save_pretrained(tmp_path)
+    loaded, report = NCVQVAEModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values()), report
+    assert type(loaded.config) is NCVQVAEConfig and not loaded.training
+    assert_equal(tensors(loaded), tensors(pretraining_model.tokenizer))
+
+
+@pytest.mark.parametrize("objective", ["barlow_twins", "vibcreg", None])
+def test_all_parameters_and_buffers_survive_saving(objective, tmp_path):
+    model = NCVQVAEForPreTraining(NCVQVAEConfig(**TINY, n_fft=16, ssl_objective=objective, mean=[3.0], std=[2.0]))
+    model(torch.randn(8, 1, 40), torch.randn(8, 1, 40))
+    model.save_pretrained(tmp_path)
+    loaded, report = NCVQVAEForPreTraining.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values()), report
+    assert any(name.startswith("tokenizer.time_frequency") for name, _ in loaded.named_buffers())
+    assert_equal(tensors(loaded), tensors(model))
+    written = (tmp_path / "config.json").read_text()
+    loaded.save_pretrained(tmp_path)
+    assert (tmp_path / "config.json").read_text() == written
+
+
+def test_in_bfloat16_the_quantizer_stays_in_float32(model, folder, generator):
+    loaded = MaskGITForTimeSeriesGeneration.from_pretrained(folder, dtype=torch.bfloat16)
+    assert loaded.dtype == loaded.tokenizer.dtype == torch.bfloat16
+    assert_equal(tensors(loaded.tokenizer.quantizer), tensors(model.tokenizer.quantizer))
+    output = loaded.generate(4, guidance_scale=2.0, generator=generator, return_codes=True)
+    assert output.values.shape == (4, 1, 40) and output.values.isfinite().all()
+    torch.testing.assert_close(output.values.float(), model.decode(output.codes), atol=0.05, rtol=0.05)
+
+
+def test_a_new_model_keeps_pytorchs_own_initialisation():
+    stage1 = NCVQVAEForPreTraining(NCVQVAEConfig(**TINY | dict(dim=16, projector_dim=64)))
+    prior = MaskGITForTimeSeriesGeneration.from_tokenizer(stage1.tokenizer, hidden_size=64)
+    for layer, reference in (
+        (stage1.tokenizer.encoder.blocks[0].conv1, nn.Conv2d(16, 16, 3)),
+        (stage1.projector.layers[3], nn.Linear(64, 64)),
+        (prior.transformer.project_in, nn.Linear(16, 64)),
+        (prior.transformer.position_embedding, nn.Embedding(51, 64)),
+    ):
+        assert layer.weight.std().item() == pytest.approx(reference.weight.std().item(), rel=0.1)
+    assert stage1.tokenizer.quantizer.embedding_sum.std().item() == pytest.approx(1, rel=0.2)
+
+
+@pytest.mark.parametrize("objective", ["barlow_twins", "vibcreg"])
+def test_models_are_built_on_the_meta_device(model, objective):
+    with torch.device("meta"):
+        stage1 = NCVQVAEModel(NCVQVAEConfig(**TINY))
+        pretraining = NCVQVAEForPreTraining(NCVQVAEConfig(**TINY, ssl_objective=objective))
+        composite = MaskGITForTimeSeriesGeneration(model.config)
+    for built in (stage1, pretraining, composite):
+        assert all(tensor.is_meta for tensor in tensors(built).values())

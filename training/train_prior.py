@@ -1,0 +1,36 @@
+"""Stage 2 alone: `python training/train_prior.py runs/GunPoint-tokenizer GunPoint --recipe training/recipes/demo.yaml`.
+
+Leaves the composite checkpoint, which `AutoModel.from_pretrained` loads.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ncvqvae import NCVQVAEModel
+from ncvqvae.cli import add_run_options, run
+from ncvqvae.recipes import load_recipe
+from ncvqvae.stages import TrainingData, check_run, check_writable, save, train_prior
+from ncvqvae.ucr import load_ucr
+
+
+def main(options: argparse.Namespace) -> None:
+    recipe = load_recipe(options.recipe, options.set)
+    folder = Path(options.output_dir or f"ncvqvae-{options.dataset[:1].lower()}{options.dataset[1:]}")
+    work_dir = Path(options.work_dir or f"runs/{folder.name}-prior-work")
+    check_writable(folder)
+    data = TrainingData.from_dataset(load_ucr(options.dataset, options.data_dir)["train"], recipe)
+    tokenizer = NCVQVAEModel.from_pretrained(options.tokenizer).to(data.values.device)
+    check_run(work_dir, recipe, data, options.resume)
+    model, history = train_prior(tokenizer, data, recipe, work_dir, options.resume)
+    save(model, folder)
+    print(f"model in {folder}; loss of the masked codes {history.training[-1]['loss']:.3f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tokenizer", help="folder that train_tokenizer.py left")
+    parser.add_argument("dataset", help="name of the dataset that it was trained on")
+    parser.add_argument("--output-dir", metavar="DIR", help="folder of the checkpoint")
+    add_run_options(parser.add_argument)
+    sys.exit(run(main, parser.parse_args(), "train_prior"))

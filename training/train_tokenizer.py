@@ -1,0 +1,33 @@
+"""Stage 1 alone: `python training/train_tokenizer.py GunPoint --recipe training/recipes/demo.yaml`.
+
+Leaves a folder that `NCVQVAEModel.from_pretrained` loads and `train_prior.py` goes on from.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ncvqvae.cli import add_run_options, run
+from ncvqvae.recipes import load_recipe
+from ncvqvae.stages import TrainingData, check_run, check_writable, save, score_tokenizer, train_tokenizer
+from ncvqvae.ucr import load_ucr
+
+
+def main(options: argparse.Namespace) -> None:
+    recipe = load_recipe(options.recipe, options.set)
+    folder = Path(options.output_dir or f"runs/{options.dataset}-tokenizer")
+    work_dir = Path(options.work_dir or f"runs/{folder.name}-work")
+    check_writable(folder)
+    data = TrainingData.from_dataset(load_ucr(options.dataset, options.data_dir)["train"], recipe)
+    check_run(work_dir, recipe, data, options.resume)
+    model, _ = train_tokenizer(data, recipe, work_dir, options.resume)
+    save(model.tokenizer, folder)
+    print(f"tokenizer in {folder}: {score_tokenizer(model.tokenizer, data.values)} on the training split")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("dataset", help="name of a dataset of the archives")
+    parser.add_argument("--output-dir", metavar="DIR", help="folder of the tokenizer")
+    add_run_options(parser.add_argument)
+    sys.exit(run(main, parser.parse_args(), "train_tokenizer"))
