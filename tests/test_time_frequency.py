@@ -45,8 +45,8 @@ def test_spectrogram_equals_torch_stft_at_every_length(n_fft):
 @WINDOWS
 @pytest.mark.filterwarnings("error")
 def test_inverse_of_any_spectrogram_equals_torch_istft_at_every_length(n_fft):
-    # No length is skipped: with `length` given, torch.istft refuses none of these, and pads none (there it warns, which is
-    # an error here). It ignores the imaginary parts of the first and last frequency, which are random, so ours must too.
+    # No length is skipped: with `length` given, torch.istft refuses none of these, and pads none (it would warn, here an
+    # error). It ignores the imaginary parts of the first and last frequency, so ours must; they are random here.
     for length in LENGTHS:
         time_frequency = TimeFrequency(length, n_fft)
         spectrogram = torch.randn(3, 2, n_fft // 2 + 1, length // (n_fft // 4) + 1)

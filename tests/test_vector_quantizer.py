@@ -17,7 +17,7 @@ def as_latents(points):
 
 
 def clusters(num_clusters, dim=4, points_each=40):
-    """Centres at least 15 apart, and points within about 1 of them, `(clusters, points_each, dim)`."""
+    """Centres at least 15 apart, and points within about 1 of each, `(num_clusters, points_each, dim)`."""
     centres = 30 * torch.randn(num_clusters, dim)
     while torch.pdist(centres).min() < 15:
         centres = 30 * torch.randn(num_clusters, dim)

@@ -1,4 +1,6 @@
-"""Stage 2 alone: `python training/train_prior.py runs/GunPoint-tokenizer GunPoint --recipe training/recipes/demo.yaml`.
+"""Stage 2 alone, on a tokenizer that `train_tokenizer.py` left.
+
+    python training/train_prior.py runs/GunPoint-tokenizer GunPoint --recipe training/recipes/demo.yaml
 
 Leaves the composite checkpoint, which `AutoModel.from_pretrained` loads.
 """

@@ -6,31 +6,36 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+from transformers.utils import logging
 
-if TYPE_CHECKING:  # `--help` answers before torch is loaded
-    import torch
-    from torch import Tensor
-
-    from .modeling_maskgit import MaskGITForTimeSeriesGeneration
+from .files import check_output, read_series, write_features, write_series
+from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    return run(options.run, options, f"ncvqvae {options.command}")
+
+
+def run(function: Callable[[argparse.Namespace], None], options: argparse.Namespace, name: str) -> int:
+    """Calls a command; the exit code is 2, with one line and no stack trace, for what a user can put right."""
     try:
-        options.run(options)
+        function(options)
     except (ValueError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        print(f"ncvqvae {options.command}: {lines[0] if lines else type(error).__name__}", file=sys.stderr)
+        print(f"{name}: {lines[0] if lines else type(error).__name__}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"ncvqvae {options.command}: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted; a training goes on from its last checkpoint with --resume", file=sys.stderr)
         return 130
     return 0
 
 
 def train(options: argparse.Namespace) -> None:
+    # The extra `train`, which the other commands do without.
     from .plots import plot_reconstructions, plot_samples, plot_training
     from .recipes import load_recipe
     from .report import training_summary
@@ -66,10 +71,6 @@ def train(options: argparse.Namespace) -> None:
 
 
 def sample(options: argparse.Namespace) -> None:
-    import torch
-
-    from .files import check_output, write_series
-
     check_output(options.output)
     model = _load(options.checkpoint)
     labels = options.label[0] if len(options.label) == 1 else options.label or None
@@ -89,8 +90,6 @@ def sample(options: argparse.Namespace) -> None:
 
 
 def reconstruct(options: argparse.Namespace) -> None:
-    from .files import check_output, read_series, write_series
-
     check_output(options.output)
     model = _load(options.checkpoint)
     values, labels = read_series(options.input, model.config.tokenizer_config.num_channels)
@@ -101,8 +100,6 @@ def reconstruct(options: argparse.Namespace) -> None:
 
 
 def embed(options: argparse.Namespace) -> None:
-    from .files import check_output, read_series, write_features
-
     check_output(options.output)
     model = _load(options.checkpoint)
     values, labels = read_series(options.input, model.config.tokenizer_config.num_channels)
@@ -132,20 +129,13 @@ def info(options: argparse.Namespace) -> None:
         print(f"{key:<26}{value}")
 
 
-def _batched(function: "Callable[[Tensor], Tensor]", values: "Tensor", device: "torch.device") -> "Tensor":
-    import torch
-
+def _batched(function: Callable[[Tensor], Tensor], values: Tensor, device: torch.device) -> Tensor:
     with torch.no_grad():
         return torch.cat([function(batch.to(device)).cpu() for batch in values.split(256)])
 
 
-def _load(checkpoint: str) -> "MaskGITForTimeSeriesGeneration":
+def _load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
     """The composite model, on a GPU where there is one. transformers' own reports are not what a command prints."""
-    import torch
-    from transformers.utils import logging
-
-    from .modeling_maskgit import MaskGITForTimeSeriesGeneration
-
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     model = MaskGITForTimeSeriesGeneration.from_pretrained(checkpoint)
@@ -157,10 +147,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(
-        run: "Callable[[argparse.Namespace], None]", summary: str, description: str
+        function: Callable[[argparse.Namespace], None], summary: str, description: str
     ) -> argparse.ArgumentParser:
-        added = commands.add_parser(run.__name__, help=summary, description=f"{summary}. {description}")
-        added.set_defaults(run=run)
+        added = commands.add_parser(function.__name__, help=summary, description=f"{summary}. {description}")
+        added.set_defaults(run=function)
         return added
 
     add = command(
@@ -169,19 +159,9 @@ def _parser() -> argparse.ArgumentParser:
         "Leaves the checkpoint, three pictures and a table. The test split is looked at only for those, at the end.",
     ).add_argument
     add("dataset", help="its name, as the archive spells it: GunPoint")
-    add(
-        "--data-dir",
-        metavar="DIR",
-        help="folder of the archive, which holds DATASET/DATASET_TRAIN.tsv (default: aeon)",
-    )
-    add("--recipe", metavar="YAML", help="run settings, see training/recipes (default: the thesis' settings)")
-    add(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting: --set prior_training.max_steps=100"
-    )
+    add_run_options(add)
     add("--output-dir", metavar="DIR", help="the checkpoint's folder (default: ncvqvae-gunPoint for GunPoint)")
-    add("--work-dir", metavar="DIR", help="folder of what it takes to resume (default: runs/ncvqvae-gunPoint)")
     add("--figures", metavar="DIR", help="folder of the pictures (default: the checkpoint's)")
-    add("--resume", action="store_true", help="go on with the run that the work folder holds")
 
     add = command(sample, "generate series into a file", "What is not given comes from the checkpoint.").add_argument
     _add_files(add, reads=False)
@@ -208,7 +188,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_files(add: "Callable", reads: bool) -> None:
+def add_run_options(add: Callable) -> None:
+    """What every command that trains takes."""
+    add(
+        "--data-dir",
+        metavar="DIR",
+        help="folder of the archive, which holds DATASET/DATASET_TRAIN.tsv (default: aeon)",
+    )
+    add("--recipe", metavar="YAML", help="run settings, see training/recipes (default: the thesis' settings)")
+    add(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting: --set prior_training.max_steps=100"
+    )
+    add("--work-dir", metavar="DIR", help="folder of what it takes to resume (default: runs/NAME-OF-OUTPUT-DIR)")
+    add("--resume", action="store_true", help="go on with the run that the work folder holds")
+
+
+def _add_files(add: Callable, reads: bool) -> None:
     add("checkpoint", help="a folder or an id on the Hub")
     if reads:
         add("input", help="series: .csv or .parquet (a row each, with or without a column 'label') or .npz")

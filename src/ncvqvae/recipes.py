@@ -85,7 +85,7 @@ class Recipe:
             seen.
         report_to: tracker (`"tensorboard"`, `"wandb"`, `"trackio"`), or `None`.
         tokenizer: architecture and losses of stage 1.
-        views: ordered list of augmentations, `flip` or `gaussian_noise: {std: 0.1}`; without them there is one branch.
+        views: ordered list of augmentations, `flip` or `gaussian_noise: {std: 0.1}`; none leaves one branch.
         tokenizer_training: how stage 1 is optimised.
         prior: architecture of stage 2 and how it samples by default.
         prior_training: how stage 2 is optimised.
@@ -97,7 +97,7 @@ class Recipe:
     validation_fraction: float | int = 0.1
     report_to: Literal["tensorboard", "wandb", "trackio"] | None = "tensorboard"
     tokenizer: dict[str, Any] = field(default_factory=dict)
-    views: list[Any] = field(default_factory=list)
+    views: list[Any] = field(default_factory=lambda: ["gaussian_noise"])
     tokenizer_training: TrainingSettings = field(default_factory=TrainingSettings)
     prior: dict[str, Any] = field(default_factory=dict)
     prior_training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=256))
