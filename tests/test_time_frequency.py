@@ -45,7 +45,7 @@ def test_spectrogram_equals_torch_stft_at_every_length(n_fft):
 @WINDOWS
 @pytest.mark.filterwarnings("error")
 def test_inverse_of_any_spectrogram_equals_torch_istft_at_every_length(n_fft):
-    # No length is skipped: with `length` given, torch.istft refuses none of these, and pads none (it would warn, here an
+    # No length is skipped: given `length`, torch.istft refuses none of these, and pads none (it would warn, here an
     # error). It ignores the imaginary parts of the first and last frequency, so ours must; they are random here.
     for length in LENGTHS:
         time_frequency = TimeFrequency(length, n_fft)

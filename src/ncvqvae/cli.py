@@ -48,8 +48,8 @@ def train(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, options.set)
     folder = Path(options.output_dir or f"ncvqvae-{name[:1].lower()}{name[1:]}")
     figures = Path(options.figures or folder)
-    check_writable(figures)
     data = load_ucr(name, options.data_dir)
+    check_writable(figures)
     model, histories = train_stages(data["train"], recipe, folder, options.work_dir, options.resume)
     plot_training(histories, f"Training on {name}", figures / "training.png")
 

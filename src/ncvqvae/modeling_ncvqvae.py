@@ -87,8 +87,10 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
             ValueError: for a file of weights in a local folder that is truncated or not the one that was saved. (What
                 comes from the Hub is checked by its own client.)
         """
-        folder = Path(pretrained_model_name_or_path or ".", kwargs.get("subfolder") or "")
+        folder = Path(pretrained_model_name_or_path or "", kwargs.get("subfolder") or "")
         if pretrained_model_name_or_path is not None and folder.is_dir():
+            if "config" not in kwargs and not (folder / "config.json").is_file():
+                raise ValueError(f"{folder} lacks config.json; it is no whole checkpoint")
             for path in sorted(folder.glob("*.safetensors")):
                 _check_weights(path)
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)

@@ -83,13 +83,13 @@ def fill_gaps(arrays: Sequence[np.ndarray]) -> np.ndarray:
     if min(ends) == 0:
         raise ValueError(f"series {ends.index(0)} holds no value at all, only NaN")
     longest = max(series.shape[1] for series in arrays)
-    padded = all(np.isfinite(series[:, :end]).all() for series, end in zip(arrays, ends, strict=True))
+    padded = all(not np.isnan(series[:, :end]).any() for series, end in zip(arrays, ends, strict=True))
     filled = []
     for series, end in zip(arrays, ends, strict=True):
         part = series[:, :end] if padded else series
         points = np.arange(part.shape[1])
         target = np.linspace(0, part.shape[1] - 1, longest)
-        if (known := np.isfinite(part)).all() and len(points) == longest:
+        if (known := ~np.isnan(part)).all() and len(points) == longest:
             filled.append(part)
         else:
             pairs = zip(part, known, strict=True)
@@ -101,8 +101,8 @@ def fill_gaps(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 def _end(series: np.ndarray) -> int:
     """Samples before the NaN that all channels end in."""
-    finite = np.isfinite(series).any(0).nonzero()[0]
-    return int(finite[-1]) + 1 if len(finite) else 0
+    known = (~np.isnan(series)).any(0).nonzero()[0]
+    return int(known[-1]) + 1 if len(known) else 0
 
 
 def to_tensors(dataset: Dataset) -> tuple[Tensor, Tensor | None]:

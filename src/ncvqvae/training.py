@@ -74,7 +74,7 @@ def fit(
     Raises:
         FloatingPointError: for a loss that is not finite.
     """
-    accelerator = _accelerator(settings, folder, report_to, stage.name)
+    accelerator = _accelerator(folder, report_to, stage.name)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     num_steps = settings.num_steps(stage.num_series)
@@ -108,7 +108,9 @@ def fit(
         generator.manual_seed(derived_seed(seed, stage.name, step))
         indices = batch_indices(step, batch_size, stage.num_series, derived_seed(seed, stage.name, "order"))
         inputs = _share(stage.inputs(indices.to(accelerator.device), generator), accelerator)
-        output = wrapped(**inputs, generator=generator)
+        # Not Accelerate's own mixed precision, which is fixed for the life of the process.
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            output = wrapped(**inputs, generator=generator)
         accelerator.backward(output.loss)
         if settings.max_grad_norm is not None:
             accelerator.clip_grad_norm_(parameters, settings.max_grad_norm)
@@ -132,17 +134,14 @@ def fit(
         evaluate(done)
     bar.close()
     accelerator.end_training()
-    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # takes the autocast off the model's forward
     model.eval()
     return history
 
 
-def _accelerator(settings: TrainingSettings, folder: Path, report_to: str | None, name: str) -> Accelerator:
+def _accelerator(folder: Path, report_to: str | None, name: str) -> Accelerator:
     # Every rank keeps the codebook itself, from statistics summed over all, so no rank's buffers overwrite another's.
     ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
-    accelerator = Accelerator(
-        mixed_precision=settings.precision, log_with=report_to, project_dir=folder, kwargs_handlers=[ddp]
-    )
+    accelerator = Accelerator(log_with=report_to, project_dir=folder, kwargs_handlers=[ddp])
     if int(os.environ.get("WORLD_SIZE", 1)) != accelerator.num_processes:
         found = f"{os.environ['WORLD_SIZE']} processes, but Accelerate sees {accelerator.num_processes}"
         raise ValueError(f"the launcher started {found}; on CPUs set ACCELERATE_USE_CPU=true")

@@ -117,11 +117,12 @@ def _read_tsv(folder: Path, name: str, split: str) -> tuple[list[np.ndarray], li
     file = folder / f"{name}_{SPLITS[split]}.tsv"
     try:
         table = pd.read_csv(file, sep="\t", header=None)
+        series = table.drop(columns=0).to_numpy(np.float64)[:, None]
     except pd.errors.EmptyDataError:
         return [], []
     except ValueError as error:
         raise ValueError(f"{file} is not a table of numbers separated by tabs: {error}") from None
-    return list(table.to_numpy(np.float64)[:, None, 1:]), [label_name(label) for label in table[0]]
+    return list(series), [label_name(label) for label in table[0]]
 
 
 def _read_aeon(name: str, split: str) -> tuple[list[np.ndarray], list[str]]:

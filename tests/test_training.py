@@ -1,0 +1,205 @@
+"""The loop and both stages on tiny real models: what is saved, what resumes, what moves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from ncvqvae.recipes import load_recipe
+from ncvqvae.series import series_dataset
+from ncvqvae.stages import TrainingData, train, train_tokenizer
+from ncvqvae.training import batch_indices
+
+
+SETTINGS = [
+    "report_to=null",
+    "validation_fraction=0.25",
+    "tokenizer={dim: 8, num_residual_blocks: 1, codebook_size: 6, projector_dim: 16}",
+    "views=[window_warp, amplitude_resize]",
+    "tokenizer_training={max_steps: 12, batch_size: 8, save_steps: 5, eval_steps: 4}",
+    "prior={hidden_size: 16, num_hidden_layers: 1, head_dim: 8, intermediate_size: 16}",
+    "prior_training={max_steps: 12, batch_size: 8, repeats: 2, save_steps: 5, eval_steps: 4}",
+]
+
+
+def toy_dataset(labelled=True, channels=1):
+    """Sines of two frequencies, the classes, with random phases."""
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 1] * 6)
+    phase = rng.uniform(0, 6.28, size=(12, channels, 1))
+    values = np.sin(np.arange(24) * np.where(labels, 1.5, 0.4)[:, None, None] + phase) * 3 + 10
+    return series_dataset(values, labels if labelled else None)
+
+
+def states(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+@pytest.fixture
+def recipe():
+    return load_recipe(None, SETTINGS)
+
+
+def test_both_stages_leave_a_checkpoint_that_loads_bitwise_with_scaler_classes_and_shares(recipe, tmp_path):
+    model, history = train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    loaded = AutoModel.from_pretrained(tmp_path / "out")
+    assert_same(states(model), states(loaded))
+    assert loaded.config.id2label == {0: "0", 1: "1"}
+    assert loaded.config.label_shares == [0.5, 0.5]
+    assert loaded.config.tokenizer_config.mean == pytest.approx([10], abs=0.6)
+    generated = loaded.generate(64, generator=torch.Generator().manual_seed(0))
+    assert generated.shape == (64, 1, 24)
+    assert generated.mean().item() == pytest.approx(10, abs=2)  # in the units of the data
+    assert [row["step"] for row in history["tokenizer"].validation] == [4, 8, 12]
+    assert [row["step"] for row in history["prior"].training] == [10, 12]
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(recipe, tmp_path):
+    first, _ = train(toy_dataset(), recipe, tmp_path / "1", tmp_path / "w1")
+    second, _ = train(toy_dataset(), recipe, tmp_path / "2", tmp_path / "w2")
+    assert_same(states(first), states(second))
+    other, _ = train(toy_dataset(), load_recipe(None, [*SETTINGS, "seed=1"]), tmp_path / "3", tmp_path / "w3")
+    assert not torch.equal(first.tokenizer.quantizer.codebook, other.tokenizer.quantizer.codebook)
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "prior"])
+def test_a_run_resumed_from_a_checkpoint_ends_with_the_bits_and_curves_of_one_never_stopped(stage, recipe, tmp_path):
+    model, history = train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    for name in ("tokenizer", "prior"):
+        checkpoints = sorted((tmp_path / "work" / name).glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+        assert [path.name for path in checkpoints] == ["checkpoint-10", "checkpoint-12"]  # save_total_limit is 2
+        if name == stage or stage == "tokenizer":
+            checkpoints[-1].rename(tmp_path / f"gone-{name}")  # as if killed after step 10
+    if stage == "tokenizer":
+        (tmp_path / "work" / "prior" / "checkpoint-10").rename(tmp_path / "gone-10")
+    again, history_again = train(toy_dataset(), recipe, tmp_path / "again", tmp_path / "work", resume=True)
+    assert_same(states(model), states(again))
+    for name in ("tokenizer", "prior"):
+        assert history[name] == history_again[name]
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path):
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_training import SETTINGS, load_recipe, toy_dataset, train
+train(toy_dataset(), load_recipe(None, SETTINGS), sys.argv[1], sys.argv[2], resume=True)
+print("done")
+"""
+
+    def run(out):
+        command = [sys.executable, "-c", program, str(tmp_path / out), str(tmp_path / f"{out}-work")]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def killed_once_there_is(pattern):
+        process = run("killed")
+        while process.poll() is None and not list((tmp_path / "killed-work").glob(pattern)):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return process.returncode == -signal.SIGKILL
+
+    assert run("whole").communicate()[0].strip() == "done"
+    assert killed_once_there_is("tokenizer/*checkpoint-10*")  # perhaps half written
+    killed_once_there_is("prior/*checkpoint-5*")
+    assert run("killed").communicate()[0].strip() == "done"
+    whole, killed = (AutoModel.from_pretrained(tmp_path / out) for out in ("whole", "killed"))
+    assert_same(states(whole), states(killed))
+
+
+def test_resuming_another_run_is_refused_naming_the_field(recipe, tmp_path):
+    train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    changed = load_recipe(None, [*SETTINGS, "prior_training.batch_size=4"])
+    with pytest.raises(ValueError, match=r"cannot resume: prior_training\.batch_size was 8 in .* and is 4 now"):
+        train(toy_dataset(), changed, tmp_path / "out", tmp_path / "work", resume=True)
+    with pytest.raises(ValueError, match="cannot resume: classes was"):
+        train(toy_dataset(labelled=False), recipe, tmp_path / "out", tmp_path / "work", resume=True)
+
+
+def test_without_labels_both_stages_train_and_sample(recipe, tmp_path):
+    model, _ = train(toy_dataset(labelled=False), recipe, tmp_path / "out", tmp_path / "work")
+    assert model.config.num_labels == 0
+    assert AutoModel.from_pretrained(tmp_path / "out").generate(3).shape == (3, 1, 24)
+
+
+def test_many_channels_and_codes_drawn_anew_train_too(tmp_path):
+    recipe = load_recipe(None, [*SETTINGS, "code_temperature=1.0", "tokenizer.ssl_objective=vibcreg"])
+    model, history = train(toy_dataset(channels=3), recipe, tmp_path / "out", tmp_path / "work")
+    assert model.generate(2).shape == (2, 3, 24)
+    assert np.isfinite(history["prior"].training[-1]["loss"])
+
+
+def test_bfloat16_trains_stage_one_and_leaves_a_float32_model(tmp_path):
+    recipe = load_recipe(None, [*SETTINGS, "tokenizer_training.precision=bf16", "prior_training.precision=bf16"])
+    model, history = train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32, torch.int64}
+    assert model.reconstruct(torch.randn(2, 1, 24)).dtype == torch.float32
+    assert np.isfinite(history["tokenizer"].training[-1]["loss"])
+
+
+def test_training_lowers_the_loss(tmp_path):
+    recipe = load_recipe(None, [*SETTINGS, "tokenizer_training.max_steps=150", "prior_training.max_steps=150"])
+    _, history = train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    for stage, loss in (("tokenizer", "time_loss"), ("prior", "loss")):
+        assert history[stage].training[-1][loss] < 0.7 * history[stage].training[0][loss]
+
+
+def test_the_last_checkpoint_is_there_when_an_evaluation_fails(recipe, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no evaluation today")
+
+    monkeypatch.setattr("ncvqvae.stages.score_tokenizer", fail)
+    settings = load_recipe(None, [*SETTINGS, "tokenizer_training.eval_steps=5"])
+    with pytest.raises(RuntimeError, match="no evaluation today"):
+        train_tokenizer(TrainingData.from_dataset(toy_dataset(), settings), settings, tmp_path)
+    assert json.loads((tmp_path / "tokenizer" / "checkpoint-5" / "history.json").read_text())["step"] == 5
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    recipe = load_recipe(None, [*SETTINGS, "tokenizer_training.learning_rate=1e30"])
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+
+
+def test_a_class_of_one_series_is_refused(recipe, tmp_path):
+    lonely = series_dataset(np.random.default_rng(0).normal(size=(5, 24)), [0, 0, 0, 0, 1])
+    with pytest.raises(ValueError, match="class '1' has 1 training series; each class needs two or more"):
+        train(lonely, recipe, tmp_path / "out", tmp_path / "work")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs /proc")
+def test_a_folder_that_cannot_be_written_is_refused_before_training(recipe, tmp_path):
+    with pytest.raises(ValueError, match="cannot write to /proc/out"):
+        train(toy_dataset(), recipe, "/proc/out", tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+def test_saving_leaves_other_files_of_the_folder_and_nothing_half_written(recipe, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "README.md").write_text("mine")
+    train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    assert (tmp_path / "out" / "README.md").read_text() == "mine"
+    assert not list((tmp_path / "out").glob(".partial*"))
+
+
+@pytest.mark.parametrize(("batch_size", "num_series"), [(8, 20), (7, 5), (5, 5)])
+def test_batches_run_through_permutations_of_all_series(batch_size, num_series):
+    steps = num_series  # batch_size epochs in all
+    stream = torch.cat([batch_indices(step, batch_size, num_series, seed=3) for step in range(steps)])
+    epochs = stream.view(batch_size, num_series)
+    assert torch.equal(epochs.sort(1).values, torch.arange(num_series).expand(batch_size, -1))
+    assert len({tuple(epoch.tolist()) for epoch in epochs}) > 1
