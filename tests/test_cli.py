@@ -26,6 +26,7 @@ def mistake(capsys):
     """Runs a command that must fail, and returns its one line."""
 
     def run(*arguments):
+        capsys.readouterr()
         assert main([str(argument) for argument in arguments]) == 2
         error = capsys.readouterr().err.strip().splitlines()
         assert len(error) == 1 and "Traceback" not in error[0]
@@ -124,7 +125,7 @@ def test_mistakes_in_series_get_one_line(mistake, checkpoint, tmp_path):
 
 def test_broken_checkpoints_get_one_line(mistake, checkpoint, tmp_path):
     out, folder = tmp_path / "out.csv", tmp_path / "broken"
-    assert mistake("info", tmp_path / "nothing-here")
+    assert "there is no folder" in mistake("info", tmp_path / "nothing-here")
     for name in ("model.safetensors", "config.json"):
         shutil.copytree(checkpoint, folder)
         (folder / name).unlink()

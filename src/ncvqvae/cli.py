@@ -136,6 +136,8 @@ def _batched(function: Callable[[Tensor], Tensor], values: Tensor, device: torch
 
 def _load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
     """The composite model, on a GPU where there is one. transformers' own reports are not what a command prints."""
+    if not Path(checkpoint).is_dir() and (checkpoint.count("/") > 1 or checkpoint.startswith((".", "/"))):
+        raise ValueError(f"there is no folder {checkpoint}")
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     model = MaskGITForTimeSeriesGeneration.from_pretrained(checkpoint)
