@@ -141,7 +141,9 @@ def test_broken_checkpoints_get_one_line(mistake, checkpoint, tmp_path):
 def test_mistakes_in_training_get_one_line_and_leave_nothing(mistake, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "the closest names are GunPoint" in mistake("train", "GunPiont")
-    assert "did you mean 'prior_training.batch_size'" in mistake("train", "GunPoint", "--set", "prior_training.batch=3")
+    assert "did you mean 'prior_training.batch_size'" in mistake(
+        "train", "GunPoint", "--set", "prior_training.batch=3"
+    )
     assert "there is no recipe" in mistake("train", "GunPoint", "--recipe", "nowhere.yaml")
     assert "unknown view 'flop'" in mistake("train", "GunPoint", "--set", "views=[flop]")
     assert "expected one of" in mistake("train", "GunPoint", "--set", "prior_training.precision=float17")

@@ -75,6 +75,6 @@ def test_files_that_are_no_recipe_are_refused(tmp_path):
         load_recipe(tmp_path / "missing.yaml")
     for text in ("- a list", "a: [", "just words"):
         (tmp_path / "bad.yaml").write_text(text)
-        with pytest.raises(ValueError, match="bad.yaml") as error:
+        with pytest.raises(ValueError, match=r"bad\.yaml") as error:
             load_recipe(tmp_path / "bad.yaml")
         assert "\n" not in str(error.value)

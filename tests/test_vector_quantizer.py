@@ -59,7 +59,7 @@ def test_moving_averages_follow_the_textbook_recursion():
         smoothed = (size + epsilon) / (size.sum() + 5 * epsilon) * size.sum()
         np.testing.assert_allclose(quantizer.codebook.numpy(), total / smoothed[:, None], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(quantizer.cluster_size.numpy(), size, rtol=1e-5)
-    assert quantizer.num_updates == 6
+    assert quantizer.started == 1
 
 
 def test_codes_converge_to_the_means_of_well_separated_clusters():
@@ -86,7 +86,7 @@ def test_kmeans_starts_once_and_not_after_loading():
     far, near = torch.randn(1, 4, 5, 20) + 100, torch.randn(1, 4, 5, 20)
     quantizer = VectorQuantizer(8, 4, revival_threshold=0)
     quantizer(far)
-    assert ((quantizer.codebook - 100).abs() < 5).all() and quantizer.num_updates == 1
+    assert ((quantizer.codebook - 100).abs() < 5).all() and quantizer.started == 1
     loaded = VectorQuantizer(8, 4, revival_threshold=0)
     loaded.load_state_dict(quantizer.state_dict())
     for module in (quantizer, loaded):

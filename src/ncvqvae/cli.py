@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers.utils import logging
 
@@ -24,7 +25,7 @@ def run(function: Callable[[argparse.Namespace], None], options: argparse.Namesp
     """Calls a command; the exit code is 2, with one line and no stack trace, for what a user can put right."""
     try:
         function(options)
-    except (ValueError, OSError, RuntimeError, FloatingPointError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, FloatingPointError, ImportError, StrictDataclassError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         print(f"{name}: {lines[0] if lines else type(error).__name__}", file=sys.stderr)
         return 2

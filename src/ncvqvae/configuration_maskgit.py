@@ -32,7 +32,7 @@ class MaskGITConfig(PreTrainedConfig):
         sampling_guidance_scale (`float`, defaults to 1): its default `guidance_scale`.
 
     Raises:
-        A `ValueError` of `huggingface_hub.dataclasses` for a value of the wrong type or out of its range.
+        `huggingface_hub.errors.StrictDataclassError`: for a value of the wrong type or out of its range.
     """
 
     model_type = "ncvqvae_maskgit"
@@ -53,11 +53,11 @@ class MaskGITConfig(PreTrainedConfig):
     sampling_guidance_scale: float | int = 1.0
 
     def __post_init__(self, **kwargs):
-        if self.id2label is None:
+        if self.id2label is None and "num_labels" not in kwargs:
             self.id2label = {}
+        super().__post_init__(**kwargs)
         if self.label_shares is None and self.id2label:
             self.label_shares = [1 / len(self.id2label)] * len(self.id2label)
-        super().__post_init__(**kwargs)
         self.label2id = {name: index for index, name in self.id2label.items()}
 
     def validate_architecture(self) -> None:
@@ -74,5 +74,11 @@ class MaskGITConfig(PreTrainedConfig):
             )
         if not 0 <= self.label_dropout <= 1:
             raise ValueError(f"label_dropout must lie in 0 to 1, found {self.label_dropout}")
+        if self.id2label and not all(share >= 0 for share in self.label_shares):
+            raise ValueError(f"label_shares must not be negative, found {self.label_shares}")
+        temperatures = self.sampling_temperature, self.sampling_choice_temperature
+        if not (temperatures[0] > 0 and temperatures[1] >= 0):
+            wanted = "sampling_temperature must be above 0 and sampling_choice_temperature at least 0"
+            raise ValueError(f"{wanted}, found {temperatures[0]} and {temperatures[1]}")
         if self.sampling_steps < 1:
             raise ValueError(f"sampling_steps must be at least 1, found {self.sampling_steps}")

@@ -1,3 +1,4 @@
+import math
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
@@ -17,7 +18,8 @@ class NCVQVAEConfig(PreTrainedConfig):
             units of the data.
         std (`list[float]`, *optional*, defaults to ones): standard deviation of each channel over the training split.
         n_fft (`int`, defaults to 8): window of the STFT, a multiple of 4; the hop is a quarter of it.
-        downsampled_width (`int`, defaults to 8): positions in time of the latent grid, at least; up to twice as many.
+        downsampled_width (`int`, defaults to 8): positions in time of the latent grid, about: 7 to 15, fewer for
+            series too short for them.
         dim (`int`, defaults to 64): channels of encoder and decoder, and the size of a code.
         num_residual_blocks (`int`, defaults to 4): in the encoder and again in the decoder.
         codebook_size (`int`, defaults to 32): number of codes to choose from.
@@ -36,7 +38,7 @@ class NCVQVAEConfig(PreTrainedConfig):
             VIbCReg.
 
     Raises:
-        A `ValueError` of `huggingface_hub.dataclasses` for a value of the wrong type or out of its range.
+        `huggingface_hub.errors.StrictDataclassError`: for a value of the wrong type or out of its range.
     """
 
     model_type = "ncvqvae"
@@ -85,11 +87,25 @@ class NCVQVAEConfig(PreTrainedConfig):
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        for name in (
+            "revival_threshold",
+            "time_weight",
+            "spectrogram_weight",
+            "commitment_weight",
+            "augmented_weight",
+            "ssl_weight",
+        ):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, found {getattr(self, name)}")
+        if self.num_codes < 1:
+            raise ValueError(f"length {self.length} is too short for n_fft {self.n_fft}; use a smaller n_fft")
         if len(self.mean) != self.num_channels or len(self.std) != self.num_channels:
             found = f"{len(self.mean)} and {len(self.std)}"
             raise ValueError(f"mean and std need one number for each of {self.num_channels} channels, found {found}")
-        if not all(std > 0 for std in self.std):
-            raise ValueError(f"std must be positive, found {list(self.std)}")
+        if not all(math.isfinite(mean) for mean in self.mean):
+            raise ValueError(f"mean must be finite, found {list(self.mean)}")
+        if not all(0 < std < math.inf for std in self.std):
+            raise ValueError(f"std must be positive and finite, found {list(self.std)}")
         if not 0 <= self.codebook_decay < 1:
             raise ValueError(f"codebook_decay must be in [0, 1), found {self.codebook_decay}")
         if self.ssl_objective == "vibcreg" and self.projector_dim > 64 and self.projector_dim % 64:

@@ -50,6 +50,5 @@ def remask(
     gumbel = -(-(uniform.clamp_min(1e-20)).log()).clamp_min(1e-20).log()
     confidence = (probabilities + 1e-5).log() + choice_temperature * (1 - progress) * gumbel
     confidence = confidence.masked_fill(known, math.inf)
-    # In a decoding of more steps than codes a step may reveal nothing; a step never hides what was known.
-    num_masked = min(int(num_codes * mask_ratio(progress)), int((~known).sum(1).min()))
-    return torch.zeros_like(known).scatter_(1, confidence.topk(num_masked, dim=1, largest=False).indices, True)
+    least = confidence.topk(int(num_codes * mask_ratio(progress)), dim=1, largest=False).indices
+    return torch.zeros_like(known).scatter_(1, least, True) & ~known

@@ -1,8 +1,10 @@
 """Stage 2 of NC-VQVAE: a masked prior over the codes, conditional on a class, that generates series."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from .masking import remask, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 
 
-Labels = int | str | Sequence[int | str] | Tensor | None
+Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
 
 
 @dataclass
@@ -207,9 +209,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         for name, value, least in (("num_steps", num_steps, 1), ("batch_size", batch_size, 1)):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, found {value}")
-        if temperature <= 0 or choice_temperature < 0:
-            found = f"{temperature} and {choice_temperature}"
-            raise ValueError(f"temperature must be above 0 and choice_temperature at least 0, found {found}")
+        if not (temperature > 0 and choice_temperature >= 0 and math.isfinite(guidance_scale)):
+            found = f"{temperature}, {choice_temperature} and {guidance_scale}"
+            wanted = "temperature must be above 0, choice_temperature at least 0 and guidance_scale finite"
+            raise ValueError(f"{wanted}, found {found}")
 
         label_ids = self._resolve_labels(labels, num_samples, generator)
         codes = [
@@ -259,9 +262,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             return torch.multinomial(shares, num_samples or 1, replacement=True, generator=generator)
         if labels is None or (isinstance(labels, str) and labels == "null"):
             return torch.full((num_samples or 1,), self.config.num_labels, device=self.device)
-        if isinstance(labels, Tensor):
+        if isinstance(labels, Tensor | np.ndarray | np.generic):
             labels = labels.tolist()
-        if isinstance(labels, int | str):
+        if isinstance(labels, str) or not isinstance(labels, Sequence):
             labels = [labels] * (num_samples or 1)
         if num_samples not in (None, len(labels)) or not len(labels):
             raise ValueError(f"labels must be one, or one for each of {num_samples} samples, found {len(labels)}")
@@ -276,7 +279,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         names = self.config.id2label
         if isinstance(label, str) and label in self.config.label2id:
             return self.config.label2id[label]
-        if not isinstance(label, str) and int(label) in names:
+        if isinstance(label, int | np.integer) and int(label) in names:
             return int(label)
         known = ", ".join(f"{index} ({name!r})" for index, name in names.items()) or "none"
         raise ValueError(f"unknown label {label!r}; the model's classes are {known}")

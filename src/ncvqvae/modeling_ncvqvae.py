@@ -1,6 +1,7 @@
 """Stage 1 of NC-VQVAE: a series to codes and back."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,29 @@ def _check_weights(path: Path) -> None:
         raise ValueError(f"{path} was changed after it was saved: its SHA-256 is not the one in {digest.name}")
 
 
+class Scaler(nn.Module):
+    """From the units of the data to zero mean and unit variance, channel by channel, in float32; and back."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.moments = [list(mean), list(std)]
+        self.mean_and_std = nn.Buffer(torch.empty(2, len(mean), 1, dtype=torch.float32), persistent=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        if not self.mean_and_std.is_meta:
+            self.mean_and_std.copy_(torch.tensor(self.moments)[..., None])
+
+    def forward(self, values: Tensor) -> Tensor:
+        mean, std = self.mean_and_std
+        return (values.to(mean.dtype) - mean) / std
+
+    def inverse(self, values: Tensor) -> Tensor:
+        mean, std = self.mean_and_std
+        return values.to(mean.dtype) * std + mean
+
+
 class NCVQVAEModel(NCVQVAEPreTrainedModel):
     """The tokenizer: STFT, encoder, vector quantizer, decoder, inverse STFT (Mathisen et al., arXiv 2408.16613).
 
@@ -120,6 +144,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
 
     def __init__(self, config: NCVQVAEConfig):
         super().__init__(config)
+        self.scale = Scaler(config.mean, config.std)
         self.time_frequency = TimeFrequency(config.length, config.n_fft)
         channels, blocks = 2 * config.num_channels, config.num_residual_blocks
         self.encoder = Encoder(channels, config.dim, config.num_downsampling, blocks)
@@ -137,18 +162,20 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         """Encodes and decodes `values` `(batch, channels, length)`."""
         encoded = self.encode(values)
         reconstruction, _ = self.decode_latents(encoded.quantized)
-        return NCVQVAEOutput(self.unscale(reconstruction), encoded.codes, encoded.latents)
+        return NCVQVAEOutput(self.scale.inverse(reconstruction), encoded.codes, encoded.latents)
 
     def encode(self, values: Tensor) -> NCVQVAEEncoderOutput:
         """`values` `(batch, channels, length)` to codes, their vectors and the latents.
 
         Raises:
             ValueError: for series of another number of channels or length than the model's, or with values that are
-            not
-                finite.
+                NaN or infinite.
         """
-        self.check_values(values)
-        latents = self.encoder(self.time_frequency(self.scale(values)))
+        self.check_shape(values)
+        # The one check that reads the values: it waits for the device, and cannot be traced.
+        if not torch.compiler.is_compiling() and not values.isfinite().all():
+            raise ValueError("series hold values that are NaN or infinite; fill the gaps first")
+        latents = self.encode_spectrogram(self.time_frequency(self.scale(values)))
         quantization = self.quantizer(latents)
         return NCVQVAEEncoderOutput(
             codes=quantization.codes,
@@ -172,12 +199,16 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             found = f"{int(codes.min())} to {int(codes.max())}"
             raise ValueError(f"codes must lie in 0 to {size - 1}, found {found}")
         vectors = F.embedding(codes, self.quantizer.codebook)
-        quantized = vectors.view(len(codes), *self.config.latent_shape, -1).movedim(-1, 1)
-        return self.unscale(self.decode_latents(quantized)[0])
+        quantized = vectors.view(len(codes), *self.config.latent_shape, self.config.dim).movedim(-1, 1)
+        return self.scale.inverse(self.decode_latents(quantized)[0])
+
+    def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """The spectrogram of scaled series to latents."""
+        return self.encoder(spectrogram.to(self.dtype))
 
     def decode_latents(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents, quantized or not, to the scaled reconstruction and its spectrogram."""
-        spectrogram = self.decoder(latents.to(self.dtype))
+        """Latents, quantized or not, to the scaled reconstruction and its spectrogram, in float32."""
+        spectrogram = self.decoder(latents.to(self.dtype)).to(self.time_frequency.gain.dtype)
         return self.time_frequency.inverse(spectrogram), spectrogram
 
     def reconstruct(self, values: Tensor) -> Tensor:
@@ -195,25 +226,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         quarters = F.adaptive_avg_pool2d(latents, (1, 4)).flatten(1)
         return torch.cat([*whole, quarters], 1)
 
-    def scale(self, values: Tensor) -> Tensor:
-        """From the units of the data to zero mean and unit variance over the training split."""
-        mean, std = self._scaler(values)
-        return ((values - mean) / std).to(self.dtype)
-
-    def unscale(self, values: Tensor) -> Tensor:
-        """Back to the units of the data."""
-        mean, std = self._scaler(values)
-        return values * std + mean
-
-    def _scaler(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        kind = dict(dtype=values.dtype, device=values.device)
-        return torch.tensor(self.config.mean, **kind)[:, None], torch.tensor(self.config.std, **kind)[:, None]
-
-    def check_values(self, values: Tensor) -> None:
-        """Raises `ValueError` for series that this model cannot take."""
+    def check_shape(self, values: Tensor) -> None:
+        """Raises `ValueError` for series of another number of channels or length than the model's."""
         channels, length = self.config.num_channels, self.config.length
         if values.ndim != 3 or values.shape[1:] != (channels, length):
             raise ValueError(f"series must have the shape (batch, {channels}, {length}), found {tuple(values.shape)}")
-        # The one check that reads the values waits for the device, and cannot be traced.
-        if not torch.compiler.is_compiling() and not values.isfinite().all():
-            raise ValueError("series hold values that are NaN or infinite; fill the gaps first")

@@ -68,15 +68,20 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         `generator` draws what the codebook needs (start and revival). Without `augmented_values` there is one branch.
 
         Raises:
-            ValueError: for a training step without the second view where the configuration names an objective.
+            ValueError: for series of another shape than the model's, or a training step without the second view
+            where the
+                configuration names an objective. That values are finite is not checked at every step.
         """
         config, tokenizer = self.config, self.tokenizer
         if self.training and augmented_values is None and config.ssl_objective is not None:
             raise ValueError(f"{config.ssl_objective} needs augmented_values; set ssl_objective to None to do without")
 
+        for view in (values, augmented_values):
+            if view is not None:
+                tokenizer.check_shape(view)
         scaled = tokenizer.scale(values)
         spectrogram = tokenizer.time_frequency(scaled)
-        quantization = tokenizer.quantizer(tokenizer.encoder(spectrogram), generator)
+        quantization = tokenizer.quantizer(tokenizer.encode_spectrogram(spectrogram), generator)
         reconstruction, decoded = tokenizer.decode_latents(quantization.quantized)
         losses = {
             "time_loss": F.mse_loss(reconstruction, scaled),
@@ -90,7 +95,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
             **losses,
             perplexity=quantization.perplexity,
             usage=quantization.usage,
-            reconstruction=tokenizer.unscale(reconstruction),
+            reconstruction=tokenizer.scale.inverse(reconstruction),
             codes=quantization.codes,
         )
 
@@ -99,7 +104,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         scaled = tokenizer.scale(augmented_values)
         spectrogram = tokenizer.time_frequency(scaled)
         with frozen_running_statistics(tokenizer):
-            latents = tokenizer.encoder(spectrogram)
+            latents = tokenizer.encode_spectrogram(spectrogram)
             reconstruction, decoded = tokenizer.decode_latents(latents)
         losses = {
             "augmented_time_loss": F.mse_loss(reconstruction, scaled),

@@ -24,22 +24,23 @@ class IterativeNorm(nn.Module):
         self.num_iterations, self.momentum, self.epsilon = num_iterations, momentum, epsilon
         self.weight, self.bias = nn.Parameter(torch.empty(num_features)), nn.Parameter(torch.empty(num_features))
         self.running_mean = nn.Buffer(torch.empty(self.num_groups, 1, self.group_size))
-        self.running_whitening = nn.Buffer(torch.empty(self.num_groups, self.group_size, self.group_size))
+        # The groups' matrices one below the other, in a shape for which PyTorch can write identities.
+        self.running_whitening = nn.Buffer(torch.empty(num_features, self.group_size, 1))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         nn.init.ones_(self.weight)
         nn.init.zeros_(self.bias)
         nn.init.zeros_(self.running_mean)
-        for matrix in self.running_whitening:
-            nn.init.eye_(matrix)
+        nn.init.dirac_(self.running_whitening, self.num_groups)
 
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
             groups = features.float().view(len(features), self.num_groups, self.group_size).transpose(0, 1)
-            mean, whitening = (
-                self._statistics(groups) if self.training else (self.running_mean, self.running_whitening)
-            )
+            if self.training:
+                mean, whitening = self._statistics(groups)
+            else:
+                mean, whitening = self.running_mean, self.running_whitening.view(-1, *[self.group_size] * 2)
             whitened = (groups - mean) @ whitening  # (groups, batch, group_size); the whitening matrix is symmetric
             return whitened.transpose(0, 1).flatten(1) * self.weight + self.bias
 
@@ -54,7 +55,8 @@ class IterativeNorm(nn.Module):
             root = 1.5 * root - 0.5 * root @ root @ root @ (covariance / trace)
         whitening = root / trace.sqrt()
         self.running_mean.copy_(torch.lerp(self.running_mean, mean.detach(), self.momentum))
-        self.running_whitening.copy_(torch.lerp(self.running_whitening, whitening.detach(), self.momentum))
+        stacked = whitening.detach().reshape(self.running_whitening.shape)
+        self.running_whitening.copy_(torch.lerp(self.running_whitening, stacked, self.momentum))
         return mean, whitening
 
 

@@ -1,4 +1,4 @@
-"""The non-contrastive objectives: pure functions of two batches of projections `(batch, dim)`.
+"""The non-contrastive objectives: pure functions of two batches of projections `(batch, dim)`, in float32.
 
 Sums over all pairs of dimensions are taken in whichever of two equal forms is smaller: over the `dim x dim`
 correlations, or over the `batch x batch` Gram matrices, since the sum of squares of A'B equals the inner product of
@@ -20,9 +20,10 @@ def barlow_twins_loss(projections: Tensor, augmented: Tensor, off_diagonal_weigh
         ValueError: for a batch of one, which has no correlation.
     """
     batch, dim = _check_batch(projections, augmented)
-    first, second = (_standardise(p.float()) for p in (projections, augmented))
-    diagonal = (first * second).sum(0) / batch
-    off_diagonal = _sum_of_squares(first, second) / batch**2 - diagonal.square().sum()
+    with torch.autocast(projections.device.type, enabled=False):
+        first, second = (_standardise(p.float()) for p in (projections, augmented))
+        diagonal = (first * second).sum(0) / batch
+        off_diagonal = _sum_of_squares(first, second) / batch**2 - diagonal.square().sum()
     return ((1 - diagonal).square().sum() + off_diagonal_weight * off_diagonal) / dim
 
 
@@ -39,10 +40,11 @@ def vibcreg_loss(
         ValueError: for a batch of one, which has no variance.
     """
     _check_batch(projections, augmented)
-    first, second = projections.float(), augmented.float()
-    invariance = F.mse_loss(first, second)
-    variance = sum(F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean() for z in (first, second))
-    covariance = sum(_normalised_covariance(z) for z in (first, second))
+    with torch.autocast(projections.device.type, enabled=False):
+        first, second = projections.float(), augmented.float()
+        invariance = F.mse_loss(first, second)
+        variance = sum(F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean() for z in (first, second))
+        covariance = sum(_normalised_covariance(z) for z in (first, second))
     return invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
 
 

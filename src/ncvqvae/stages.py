@@ -104,7 +104,7 @@ def train_tokenizer(
         if not recipe.views:
             return {"values": batch}
         view = augment(tokenizer.scale(batch), recipe.views, generator)
-        return {"values": batch, "augmented_values": tokenizer.unscale(view)}
+        return {"values": batch, "augmented_values": tokenizer.scale.inverse(view)}
 
     def evaluate(model: NCVQVAEForPreTraining) -> dict[str, float]:
         return score_tokenizer(model.tokenizer, data.values[data.held_out])

@@ -58,8 +58,8 @@ class VectorQuantizer(nn.Module):
         self.revival_threshold, self.epsilon = revival_threshold, epsilon
         self.cluster_size = nn.Buffer(torch.empty(codebook_size))
         self.embedding_sum = nn.Buffer(torch.empty(codebook_size, dim))
-        self.num_updates = nn.Buffer(torch.empty((), dtype=torch.long))
-        self._started = False  # spares reading num_updates back from the device at every step
+        self.started = nn.Buffer(torch.empty(()))  # 1 from the first training batch on
+        self._started = False  # spares reading `started` back from the device at every step
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -67,7 +67,8 @@ class VectorQuantizer(nn.Module):
         # 1e5 and then sinks to exactly zero.
         nn.init.ones_(self.cluster_size)
         nn.init.normal_(self.embedding_sum)
-        nn.init.zeros_(self.num_updates)
+        nn.init.zeros_(self.started)
+        self._started = False
 
     @property
     def codebook(self) -> Tensor:
@@ -101,19 +102,21 @@ class VectorQuantizer(nn.Module):
             share = counts / counts.sum()
             perplexity = torch.special.entr(share).sum().exp()
             usage = (counts > 0).float().mean()
-        quantized = quantized.view(*latents.shape[:1], *latents.shape[2:], -1).movedim(-1, 1)
-        return Quantization(quantized, codes.view(len(latents), -1), commitment_loss, perplexity, usage)
+        batch, dim, frequencies, width = latents.shape
+        quantized = quantized.view(batch, frequencies, width, dim).movedim(-1, 1)
+        return Quantization(quantized, codes.view(batch, frequencies * width), commitment_loss, perplexity, usage)
 
     def sample(self, latents: Tensor, temperature: float, generator: torch.Generator | None = None) -> Tensor:
         """Codes `(batch, frequencies * width)` drawn with probability proportional to exp(-distance^2 /
         temperature).
         """
-        scores = nearness(self._points(latents), self.codebook)
+        with torch.autocast(latents.device.type, enabled=False):
+            scores = nearness(self._points(latents), self.codebook)
         drawn = torch.multinomial((scores / temperature).softmax(1), 1, generator=generator)
         return drawn.view(len(latents), -1)
 
     def _points(self, latents: Tensor) -> Tensor:
-        return latents.movedim(1, -1).reshape(-1, latents.shape[1]).float()
+        return latents.movedim(1, -1).reshape(-1, latents.shape[1]).to(self.embedding_sum.dtype)
 
     @staticmethod
     def _sum_over_processes(counts: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,7 +132,6 @@ class VectorQuantizer(nn.Module):
         embedding_sum = torch.lerp(self.embedding_sum, sums, 1 - self.decay)
         self.cluster_size.copy_(cluster_size)
         self.embedding_sum.copy_(embedding_sum)
-        self.num_updates.add_(1)
 
     @torch.compiler.disable
     @torch.no_grad()
@@ -147,7 +149,10 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     def _start(self, points: Tensor, generator: torch.Generator | None) -> None:
         self._started = True
-        if self.num_updates > 0 or not self.kmeans_init:
+        if self.started > 0:
+            return
+        self.started.fill_(1)
+        if not self.kmeans_init:
             return
         centroids, counts = kmeans(points, len(self.cluster_size), generator)
         if dist.is_available() and dist.is_initialized():
@@ -160,14 +165,19 @@ class VectorQuantizer(nn.Module):
 def kmeans(
     points: Tensor, num_clusters: int, generator: torch.Generator | None = None, num_iterations: int = 10
 ) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm from random points: centroids `(num_clusters, dim)` and counts `(num_clusters,)` of at
-    least 1.
+    """Lloyd's algorithm from k-means++ seeds (Arthur and Vassilvitskii, SODA 2007) for points `(points, dim)`.
+
+    Returns centroids `(num_clusters, dim)` and counts `(num_clusters,)` of at least 1.
     """
-    order = torch.randperm(len(points), generator=generator, device=points.device)
-    centroids = points[order[torch.arange(num_clusters, device=points.device) % len(points)]]
+    centroids = points[torch.randint(len(points), (1,), generator=generator, device=points.device)]
+    distance = torch.full((len(points),), torch.inf, dtype=points.dtype, device=points.device)
+    for _ in range(num_clusters - 1):
+        distance = torch.minimum(distance, (points - centroids[-1]).square().sum(1))
+        weight = distance + torch.finfo(points.dtype).tiny  # where fewer points differ than there are clusters
+        seed = torch.multinomial(weight, 1, generator=generator)
+        centroids = torch.cat((centroids, points[seed]))
     for _ in range(num_iterations):
-        nearest = nearness(points, centroids).argmax(1)
-        one_hot = F.one_hot(nearest, num_clusters).to(points.dtype)
+        one_hot = F.one_hot(nearness(points, centroids).argmax(1), num_clusters).to(points.dtype)
         counts = one_hot.sum(0)
         centroids = torch.where(counts[:, None] > 0, one_hot.T @ points / counts.clamp_min(1)[:, None], centroids)
     return centroids, counts.clamp_min(1)
