@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_training import SETTINGS
 
 from ncvqvae.cli import main
 from ncvqvae.files import read_series
 from ncvqvae.stages import save
+from test_training import SETTINGS
 
 
 @pytest.fixture
