@@ -45,6 +45,7 @@ def train(options: argparse.Namespace) -> None:
     from .stages import train as train_stages
     from .ucr import load_ucr
 
+    logging.disable_progress_bar()  # transformers' own, for files of a few megabytes
     name = options.dataset
     recipe = load_recipe(options.recipe, options.set)
     folder = Path(options.output_dir or f"ncvqvae-{name[:1].lower()}{name[1:]}")

@@ -36,7 +36,9 @@ def plot_samples(
         columns = ((real, real_labels, REAL, "real"), (generated, generated_labels, MADE, "generated"))
         for axis, (values, labels, colour, kind) in zip(row, columns, strict=True):
             chosen = values if label is None else values[labels.cpu() == label]
-            axis.plot(chosen[:MOST_SERIES, 0].cpu().numpy().T, color=colour, alpha=0.45, linewidth=0.9)
+            drawn = chosen[:MOST_SERIES, 0].cpu().numpy()
+            axis.plot(drawn[1:].T, color=colour, alpha=0.22, linewidth=0.8)
+            axis.plot(drawn[:1].T, color=colour, linewidth=1.4)  # one to follow with the eye
             name = "" if label is None else f", class {label_names[label]}"
             axis.set_title(f"{kind}{name} ({min(len(chosen), MOST_SERIES)} series)", fontsize=9)
         row[0].set_ylabel("value")
@@ -71,7 +73,7 @@ def plot_reconstructions(values: Tensor, reconstruction: Tensor, title: str, pat
 
 def plot_training(histories: dict[str, History], title: str, path: str | Path) -> None:
     """The named losses of each stage against the step, and what was measured on held-out series."""
-    figure = _figure(9, 3.6)
+    figure = _figure(9, 4.2)
     for axis, (stage, history) in zip(
         figure.subplots(1, len(histories), squeeze=False)[0], histories.items(), strict=True
     ):
@@ -90,7 +92,7 @@ def plot_training(histories: dict[str, History], title: str, path: str | Path) -
         axis.set_xlabel("optimiser step")
         axis.set_ylabel("loss")
         axis.set_title(f"stage {1 if stage == 'tokenizer' else 2}: {stage}", fontsize=10)
-        axis.legend(fontsize=7, frameon=False)
+        axis.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
     _finish(figure, title, path)
 
 

@@ -32,7 +32,7 @@ def training_summary(
     rows = [
         ("series to train on / to test on", f"{len(values)} / {len(test_values)}"),
         ("channels x length", f"{values.shape[1]} x {values.shape[2]}"),
-        ("codes a series", f"{model.num_codes} of {model.codebook_size}"),
+        ("codes a series", f"{model.num_codes}, each one of {model.codebook_size}"),
         ("parameters", f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} M"),
         ("reconstruction error, train / test", f"{_error(seen)} / {_error(unseen)}"),
         ("perplexity of the codes, test", f"{unseen['perplexity']:.1f}"),
