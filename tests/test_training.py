@@ -1,5 +1,6 @@
 """The loop and both stages on tiny real models: what is saved, what resumes, what moves."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -203,3 +204,15 @@ def test_batches_run_through_permutations_of_all_series(batch_size, num_series):
     epochs = stream.view(batch_size, num_series)
     assert torch.equal(epochs.sort(1).values, torch.arange(num_series).expand(batch_size, -1))
     assert len({tuple(epoch.tolist()) for epoch in epochs}) > 1
+
+
+def test_a_tracker_writes_the_losses(tmp_path):
+    train(toy_dataset(), load_recipe(None, [*SETTINGS, "report_to=tensorboard"]), tmp_path / "out", tmp_path / "work")
+    for stage in ("tokenizer", "prior"):
+        assert list((tmp_path / "work" / stage).rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trackio") is not None, reason="trackio is installed")
+def test_a_tracker_that_is_not_installed_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="tracker trackio is not installed"):
+        train(toy_dataset(), load_recipe(None, [*SETTINGS, "report_to=trackio"]), tmp_path / "out", tmp_path / "work")

@@ -1,6 +1,7 @@
 """Masking of codes, for training and for sampling: one schedule for both (MaskGIT, Chang et al., arXiv 2202.04200)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -52,3 +53,30 @@ def remask(
     confidence = confidence.masked_fill(known, math.inf)
     least = confidence.topk(int(num_codes * mask_ratio(progress)), dim=1, largest=False).indices
     return torch.zeros_like(known).scatter_(1, least, True) & ~known
+
+
+def decode_iteratively(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    codes: Tensor,
+    num_steps: int,
+    temperature: float = 1.0,
+    choice_temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Codes from nothing in `num_steps` parallel steps: draw all that are unknown, keep the most confident.
+
+    Args:
+        predict: logits `(batch, num_codes, codebook_size)` of `codes` `(batch, num_codes)`, of which a mask of the
+            same shape says which are known.
+        codes: any codes of the shape wanted, `(batch, num_codes)`.
+        temperature: of the codes drawn.
+        choice_temperature: see `remask`.
+    """
+    known = torch.zeros_like(codes, dtype=torch.bool)
+    for step in range(1, num_steps + 1):
+        probabilities = (predict(codes, known).float() / temperature).softmax(-1)
+        drawn = torch.multinomial(probabilities.flatten(0, 1), 1, generator=generator).view_as(codes)
+        codes = torch.where(known, codes, drawn)
+        chosen = probabilities.gather(-1, codes[..., None])[..., 0]
+        known = ~remask(chosen, known, step / num_steps, choice_temperature, generator)
+    return codes

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from transformers.utils import ModelOutput
 
 from .bidirectional_transformer import BidirectionalTransformer, eager_attention
 from .configuration_maskgit import MaskGITConfig
-from .masking import remask, training_mask
+from .masking import decode_iteratively, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 
 
@@ -216,7 +217,14 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
 
         label_ids = self._resolve_labels(labels, num_samples, generator)
         codes = [
-            self._decode_steps(chunk, num_steps, temperature, choice_temperature, guidance_scale, generator)
+            decode_iteratively(
+                partial(self._guided_logits, labels=chunk, guidance_scale=guidance_scale),
+                torch.zeros(len(chunk), self.num_codes, dtype=torch.long, device=self.device),
+                num_steps,
+                temperature,
+                choice_temperature,
+                generator,
+            )
             for chunk in label_ids.split(batch_size)
         ]
         values = torch.cat([self.decode(chunk) for chunk in codes])
@@ -225,26 +233,6 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         return MaskGITGenerateOutput(
             values, torch.cat(codes) if return_codes else None, label_ids if return_labels else None
         )
-
-    def _decode_steps(
-        self,
-        labels: Tensor,
-        num_steps: int,
-        temperature: float,
-        choice_temperature: float,
-        guidance_scale: float,
-        generator: torch.Generator | None,
-    ) -> Tensor:
-        codes = torch.zeros(len(labels), self.num_codes, dtype=torch.long, device=labels.device)
-        known = torch.zeros_like(codes, dtype=torch.bool)
-        for step in range(1, num_steps + 1):
-            logits = self._guided_logits(codes, known, labels, guidance_scale).float() / temperature
-            probabilities = logits.softmax(-1)
-            drawn = torch.multinomial(probabilities.flatten(0, 1), 1, generator=generator).view_as(codes)
-            codes = torch.where(known, codes, drawn)
-            chosen = probabilities.gather(-1, codes[..., None])[..., 0]
-            known = ~remask(chosen, known, step / num_steps, choice_temperature, generator)
-        return codes
 
     def _guided_logits(self, codes: Tensor, known: Tensor, labels: Tensor, guidance_scale: float) -> Tensor:
         if guidance_scale == 1:

@@ -146,6 +146,8 @@ def _accelerator(folder: Path, report_to: str | None, name: str) -> Accelerator:
         found = f"{os.environ['WORLD_SIZE']} processes, but Accelerate sees {accelerator.num_processes}"
         raise ValueError(f"the launcher started {found}; on CPUs set ACCELERATE_USE_CPU=true")
     if report_to is not None:
+        if not accelerator.log_with:  # Accelerate would go on without a word
+            raise ValueError(f"the tracker {report_to} is not installed: pip install {report_to}, or report_to=null")
         accelerator.init_trackers(f"ncvqvae-{name}")
     return accelerator
 
