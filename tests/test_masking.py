@@ -1,10 +1,11 @@
+import itertools
 import math
 
 import pytest
 import scipy.stats
 import torch
 
-from ncvqvae.masking import mask_ratio, remask, training_mask
+from ncvqvae.masking import decode_iteratively, mask_ratio, remask, training_mask
 
 
 NUM_CODES = 40
@@ -117,3 +118,42 @@ def test_the_same_seed_hides_the_same_codes():
     probabilities, known = torch.rand(4, NUM_CODES), none_known(4)
     first, second = (remask(probabilities, known, 0.5, 4.0, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_decoding_shows_the_prediction_ever_more_codes_and_never_takes_one_back():
+    seen = []
+
+    def predict(codes, known):
+        seen.append((codes.clone(), known.clone()))
+        return torch.zeros(*codes.shape, 5)
+
+    final = decode_iteratively(predict, torch.zeros(6, 20, dtype=torch.long), 8, choice_temperature=4.0)
+    counts = [20 - int(20 * math.cos(step / 8 * math.pi / 2)) for step in range(8)]
+    assert [int(known.sum(1).unique()) for _, known in seen] == counts
+    for (codes, known), (later_codes, later_known) in itertools.pairwise(seen):
+        assert later_known[known].all()
+        assert torch.equal(codes[known], later_codes[known])
+    codes, known = seen[-1]
+    assert torch.equal(codes[known], final[known])
+
+
+def test_decoding_in_one_step_draws_from_the_prediction_and_temperature_sharpens_it(generator):
+    logits = torch.tensor([0.1, 0.6, 0.3]).log()
+
+    def shares(temperature):
+        start = torch.zeros(4000, 10, dtype=torch.long)
+        drawn = decode_iteratively(
+            lambda codes, _: logits.expand(*codes.shape, 3), start, 1, temperature, 0, generator
+        )
+        return torch.bincount(drawn.flatten()) / drawn.numel()
+
+    torch.testing.assert_close(shares(1.0), torch.tensor([0.1, 0.6, 0.3]), atol=0.01, rtol=0)
+    torch.testing.assert_close(shares(0.5), (2 * logits).softmax(0), atol=0.01, rtol=0)
+
+
+def test_decoding_follows_a_prediction_that_is_certain_in_any_number_of_steps():
+    wanted = torch.randint(7, (5, 12))
+    for num_steps in (1, 3, 12, 30):
+        logits = 100 * torch.nn.functional.one_hot(wanted, 7).float()
+        decoded = decode_iteratively(lambda *_, logits=logits: logits, torch.zeros_like(wanted), num_steps, 1.0, 4.0)
+        assert torch.equal(decoded, wanted)
