@@ -3,15 +3,17 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ncvqvae.cli import main
 from ncvqvae.files import read_series
-from ncvqvae.stages import save
+from ncvqvae.runs import save
 from test_training import SETTINGS
 
 
@@ -118,9 +120,36 @@ def test_mistakes_in_series_get_one_line(mistake, checkpoint, tmp_path):
         for command in ("reconstruct", "embed"):
             assert message in mistake(command, checkpoint, write(values), out)
     assert "there is no file" in mistake("embed", checkpoint, tmp_path / "none.csv", out)
+    (tmp_path / "headless.csv").write_text("1,2,3\n4,5,6\n")
+    assert "its first line is a series" in mistake("embed", checkpoint, tmp_path / "headless.csv", out)
+    (tmp_path / "cut.npz").write_bytes(write(np.zeros((2, 1, 40))).read_bytes()[:-30])
+    assert "does not hold series" in mistake("embed", checkpoint, tmp_path / "cut.npz", out)
+    np.savez(tmp_path / "in.npz", values=np.zeros((3, 1, 40)), labels=np.array(["a"]))
+    assert "holds 1 labels for 3 series" in mistake("reconstruct", checkpoint, tmp_path / "in.npz", out)
     (tmp_path / "words.csv").write_text("label,a\nx,hello\n")
     assert "does not hold series" in mistake("embed", checkpoint, tmp_path / "words.csv", out)
     assert not out.exists()
+
+
+def test_samples_without_a_class_have_no_label_and_are_read_back_without(checkpoint, tmp_path):
+    file = tmp_path / "samples.csv"
+    assert main(["sample", checkpoint, str(file), "-n", "2", "--label", "null"]) == 0
+    assert read_series(file, 1)[1] is None
+
+
+def test_a_tokenizer_is_not_taken_for_a_generator(mistake, model, tmp_path):
+    save(model.tokenizer, tmp_path / "tokenizer")
+    message = "holds a model of type 'ncvqvae'; MaskGITForTimeSeriesGeneration loads ncvqvae_maskgit"
+    assert message in mistake("sample", tmp_path / "tokenizer", tmp_path / "out.csv")
+
+
+def test_a_checkpoint_that_lacks_a_weight_is_refused(mistake, checkpoint, tmp_path):
+    file = Path(checkpoint) / "model.safetensors"
+    weights = load_file(file)
+    del weights["logit_bias"]
+    save_file(weights, file, metadata={"format": "pt"})
+    file.with_suffix(".sha256").unlink()
+    assert "lacks weights, logit_bias for one" in mistake("info", checkpoint)
 
 
 def test_broken_checkpoints_get_one_line(mistake, checkpoint, tmp_path):

@@ -38,7 +38,7 @@ INVALID = [
     (NCVQVAEConfig, {"codebook_size": -1}, "codebook_size"),
     (NCVQVAEConfig, {"ssl_objective": "simclr"}, "ssl_objective"),
     (NCVQVAEConfig, {"ssl_objective": "vibcreg", "projector_dim": 100}, "projector_dim"),
-    (NCVQVAEConfig, {"codebook_decay": 1.0}, "codebook_decay"),
+    (NCVQVAEConfig, {"codebook_decay": 1.5}, "codebook_decay"),
     (NCVQVAEConfig, {"kmeans_init": "yes"}, "kmeans_init"),
     (NCVQVAEConfig, {"mean": [0.0, 0.0]}, "mean"),
     (NCVQVAEConfig, {"num_channels": 2, "mean": [0.0, 0.0], "std": [1.0]}, "std"),

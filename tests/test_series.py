@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from datasets import Dataset
@@ -38,6 +39,16 @@ def test_classes_that_are_numbers_are_sorted_as_numbers():
     assert dataset.features["label"].names == ["-1", "2", "10"]
 
 
+def test_a_table_gives_a_series_for_each_row():
+    table = pd.DataFrame(np.arange(24.0).reshape(3, 8))
+    assert to_tensors(series_dataset(table))[0][:, 0].tolist() == table.to_numpy().tolist()
+
+
+def test_names_keep_what_is_not_a_number():
+    dataset = series_dataset(np.zeros((3, 8)), ["v1", "v1.0", "1.0"])
+    assert dataset.features["label"].names == ["1", "v1", "v1.0"]
+
+
 def test_missing_values_are_interpolated_in_time_and_held_at_the_ends():
     series = [np.array([[NAN, 1.0, NAN, 3.0, NAN]]), np.array([[0.0, 1.0, 2.0, 3.0, 4.0]])]
     assert fill_gaps(series)[:, 0].tolist() == [[1, 1, 2, 3, 3], [0, 1, 2, 3, 4]]
@@ -74,6 +85,14 @@ def test_bad_datasets_are_refused():
         to_tensors(Dataset.from_dict({"x": [1]}))
     with pytest.raises(ValueError, match="empty"):
         to_tensors(series_dataset(np.zeros((3, 8))).select([]))
+    with pytest.raises(ValueError, match="found one series only"):
+        series_dataset(np.zeros(8))
+    with pytest.raises(ValueError, match="a series has no label"):
+        series_dataset(np.zeros((2, 8)), [1.0, float("nan")])
+    with pytest.raises(ValueError, match="no ClassLabel"):
+        to_tensors(Dataset.from_dict({"values": [[[1.0, 2.0]]], "label": [0]}))
+    with pytest.raises(ValueError, match="of one shape"):
+        to_tensors(Dataset.from_dict({"values": [[[1.0, 2.0]], [[1.0]]]}))
     with pytest.raises(ValueError, match="1 of 2 series hold NaN or infinite"):
         to_tensors(series_dataset(np.array([[0.0] * 8, [np.inf] * 8])))
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModel
 
 from ncvqvae.recipes import load_recipe
+from ncvqvae.runs import default_work_dir
 from ncvqvae.series import series_dataset
-from ncvqvae.stages import TrainingData, train, train_tokenizer
+from ncvqvae.stages import TrainingData, check_run, train, train_prior, train_tokenizer
 from ncvqvae.training import batch_indices
 
 
@@ -66,7 +68,7 @@ def test_both_stages_leave_a_checkpoint_that_loads_bitwise_with_scaler_classes_a
     assert generated.shape == (64, 1, 24)
     assert generated.mean().item() == pytest.approx(10, abs=2)  # in the units of the data
     assert [row["step"] for row in history["tokenizer"].validation] == [4, 8, 12]
-    assert [row["step"] for row in history["prior"].training] == [10, 12]
+    assert [row["step"] for row in history["prior"].training] == [5, 10, 12]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(recipe, tmp_path):
@@ -176,12 +178,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
 
 
-def test_a_class_of_one_series_is_refused(recipe, tmp_path):
-    lonely = series_dataset(np.random.default_rng(0).normal(size=(5, 24)), [0, 0, 0, 0, 1])
-    with pytest.raises(ValueError, match="class '1' has 1 training series; each class needs two or more"):
-        train(lonely, recipe, tmp_path / "out", tmp_path / "work")
-
-
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs /proc")
 def test_a_folder_that_cannot_be_written_is_refused_before_training(recipe, tmp_path):
     with pytest.raises(ValueError, match="cannot write to /proc/out"):
@@ -216,3 +212,57 @@ def test_a_tracker_writes_the_losses(tmp_path):
 def test_a_tracker_that_is_not_installed_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="tracker trackio is not installed"):
         train(toy_dataset(), load_recipe(None, [*SETTINGS, "report_to=trackio"]), tmp_path / "out", tmp_path / "work")
+
+
+def test_a_run_that_starts_anew_deletes_the_checkpoints_that_a_later_resume_would_mistake_for_its_own(tmp_path):
+    first, second = load_recipe(None, SETTINGS), load_recipe(None, [*SETTINGS, "seed=1"])
+    train(toy_dataset(), first, tmp_path / "out", tmp_path / "work")
+    expected, _ = train(toy_dataset(), second, tmp_path / "expected", tmp_path / "other")
+    data = TrainingData.from_dataset(toy_dataset(), second)
+    check_run(tmp_path / "work", second, data, resume=False)  # the second run is killed here, before its first step
+    resumed, _ = train(toy_dataset(), second, tmp_path / "out", tmp_path / "work", resume=True)
+    assert_same(states(expected), states(resumed))
+
+
+def test_a_prior_is_not_resumed_on_another_tokenizer(recipe, tmp_path):
+    model, _ = train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    data = TrainingData.from_dataset(toy_dataset(), recipe)
+    model.tokenizer.quantizer.embedding_sum += 1
+    with pytest.raises(ValueError, match="cannot resume: tokenizer was"):
+        train_prior(model.tokenizer, data, recipe, tmp_path / "work", resume=True)
+
+
+def test_a_damaged_checkpoint_is_left_aside_for_the_one_before(recipe, tmp_path, caplog):
+    model, _ = train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    for stage in ("tokenizer", "prior"):
+        file = tmp_path / "work" / stage / "checkpoint-12" / "model.safetensors"
+        file.write_bytes(file.read_bytes()[:1000])
+    again, _ = train(toy_dataset(), recipe, tmp_path / "again", tmp_path / "work", resume=True)
+    assert_same(states(model), states(again))
+    assert "checkpoint-12 is damaged" in caplog.text
+    for checkpoint in (tmp_path / "work" / "prior").glob("checkpoint-*"):
+        (checkpoint / "optimizer.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"all checkpoints in .* are damaged"):
+        train(toy_dataset(), recipe, tmp_path / "again", tmp_path / "work", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (lambda: series_dataset(np.zeros((4, 24)) + 1), "channel 0 is constant"),
+        (lambda: series_dataset(np.random.default_rng(0).normal(size=(4, 7))), "length must be at least 8"),
+        (lambda: series_dataset(np.random.default_rng(0).normal(size=(1, 24))), "batches of two series or more"),
+        (lambda: series_dataset(np.zeros((4, 24)), [0, 0, 0, 1]), "class '1' has 1 training series"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_refused_before_anything_is_written(recipe, tmp_path, dataset, message):
+    with pytest.raises((ValueError, StrictDataclassError), match=message):
+        train(dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_of_one_name_in_two_places_have_work_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert default_work_dir("a/x") == Path("runs/a/x")
+    assert default_work_dir("b/x") == Path("runs/b/x")
+    assert default_work_dir("/elsewhere/x") == Path("runs/elsewhere/x")

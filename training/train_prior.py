@@ -1,6 +1,6 @@
 """Stage 2 alone, on a tokenizer that `train_tokenizer.py` left.
 
-    python training/train_prior.py runs/GunPoint-tokenizer GunPoint --recipe training/recipes/demo.yaml
+    python training/train_prior.py ncvqvae-gunPoint-tokenizer GunPoint --recipe training/recipes/demo.yaml
 
 Leaves the composite checkpoint, which `AutoModel.from_pretrained` loads.
 """
@@ -12,17 +12,18 @@ from pathlib import Path
 from ncvqvae import NCVQVAEModel
 from ncvqvae.cli import add_run_options, run
 from ncvqvae.recipes import load_recipe
-from ncvqvae.stages import TrainingData, check_run, check_writable, save, train_prior
+from ncvqvae.runs import check_writable, default_work_dir, save
+from ncvqvae.stages import TrainingData, check_run, train_prior
 from ncvqvae.ucr import load_ucr
 
 
 def main(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, options.set)
     folder = Path(options.output_dir or f"ncvqvae-{options.dataset[:1].lower()}{options.dataset[1:]}")
-    work_dir = Path(options.work_dir or f"runs/{folder.name}-prior-work")
-    check_writable(folder)
+    work_dir = Path(options.work_dir or default_work_dir(folder))
     data = TrainingData.from_dataset(load_ucr(options.dataset, options.data_dir)["train"], recipe)
     tokenizer = NCVQVAEModel.from_pretrained(options.tokenizer).to(data.values.device)
+    check_writable(folder)
     check_run(work_dir, recipe, data, options.resume)
     model, history = train_prior(tokenizer, data, recipe, work_dir, options.resume)
     save(model, folder)

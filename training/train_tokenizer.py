@@ -9,16 +9,17 @@ from pathlib import Path
 
 from ncvqvae.cli import add_run_options, run
 from ncvqvae.recipes import load_recipe
-from ncvqvae.stages import TrainingData, check_run, check_writable, save, score_tokenizer, train_tokenizer
+from ncvqvae.runs import check_writable, default_work_dir, save
+from ncvqvae.stages import TrainingData, check_run, score_tokenizer, train_tokenizer
 from ncvqvae.ucr import load_ucr
 
 
 def main(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, options.set)
-    folder = Path(options.output_dir or f"runs/{options.dataset}-tokenizer")
-    work_dir = Path(options.work_dir or f"runs/{folder.name}-work")
-    check_writable(folder)
+    folder = Path(options.output_dir or f"ncvqvae-{options.dataset[:1].lower()}{options.dataset[1:]}-tokenizer")
+    work_dir = Path(options.work_dir or default_work_dir(folder))
     data = TrainingData.from_dataset(load_ucr(options.dataset, options.data_dir)["train"], recipe)
+    check_writable(folder)
     check_run(work_dir, recipe, data, options.resume)
     model, _ = train_tokenizer(data, recipe, work_dir, options.resume)
     save(model.tokenizer, folder)

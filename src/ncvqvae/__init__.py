@@ -3,7 +3,7 @@
 Importing the package registers its models, so that `AutoModel.from_pretrained` knows them.
 """
 
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
 
 from .configuration_maskgit import MaskGITConfig
 from .configuration_ncvqvae import NCVQVAEConfig
@@ -21,4 +21,5 @@ for _config, _model in ((NCVQVAEConfig, NCVQVAEModel), (MaskGITConfig, MaskGITFo
     # Every save then carries the code, so that it loads with `trust_remote_code=True` where the package is missing.
     _config.register_for_auto_class()
     _model.register_for_auto_class("AutoModel")
+AutoModelForPreTraining.register(NCVQVAEConfig, NCVQVAEForPreTraining)
 NCVQVAEForPreTraining.register_for_auto_class("AutoModelForPreTraining")

@@ -8,6 +8,7 @@ through an STFT that follows them there and zeroes the last samples.
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -104,24 +105,36 @@ View = str | dict[str, dict[str, float] | None]
 
 
 def check_views(views: Sequence[View]) -> list[tuple[Callable[..., Tensor], dict[str, float]]]:
-    """The functions and parameters that an ordered list of views names: `"flip"`, or `{"gaussian_noise": {"std":
-        0.1}}`.
+    """The functions and parameters that an ordered list of views names.
+
+    A view is its name, `"flip"`, or its name and parameters, `{"gaussian_noise": {"std": 0.1}}`.
 
     Raises:
         ValueError: for an unknown view or parameter.
     """
     checked = []
     for view in views:
-        name, parameters = (view, {}) if isinstance(view, str) else next(iter(view.items()))
-        if name not in VIEWS or (not isinstance(view, str) and len(view) != 1):
+        named = isinstance(view, dict) and len(view) == 1
+        name, parameters = next(iter(view.items())) if named else (view, {})
+        if not isinstance(name, str) or name not in VIEWS or not isinstance(parameters, dict | None):
             hint = difflib.get_close_matches(str(name), VIEWS, 1) or list(VIEWS)
             raise ValueError(f"unknown view {view!r}; did you mean {', '.join(hint)}?")
-        known = list(inspect.signature(VIEWS[name]).parameters)[2:]
-        for key in parameters or {}:
-            if key not in known:
-                raise ValueError(f"view {name} has no parameter {key!r}; it has {', '.join(known) or 'none'}")
+        defaults = {key: one.default for key, one in list(inspect.signature(VIEWS[name]).parameters.items())[2:]}
+        for key, value in (parameters or {}).items():
+            if key not in defaults:
+                raise ValueError(f"view {name} has no parameter {key!r}; it has {', '.join(defaults) or 'none'}")
+            _check_parameter(f"{key} of view {name}", value, whole=isinstance(defaults[key], int))
         checked.append((VIEWS[name], parameters or {}))
     return checked
+
+
+def _check_parameter(name: str, value: object, whole: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        raise ValueError(f"{name} must be a {'whole number' if whole else 'number'}, found {value!r}")
+    if not (2 if whole else 0) <= value < math.inf:
+        raise ValueError(f"{name} must be at least {2 if whole else 0}, found {value}")
+    if name.startswith("window_ratio") and not 0 < value <= 1:
+        raise ValueError(f"{name} must be above 0 and at most 1, found {value}")
 
 
 def augment(values: Tensor, views: Sequence[View], generator: torch.Generator | None = None) -> Tensor:
@@ -142,9 +155,8 @@ def spline_basis(num_knots: int, length: int) -> Tensor:
     for i in range(1, num_knots - 1):
         a[i, i - 1 : i + 2] = torch.tensor([1.0, 4.0, 1.0])
         b[i, i - 1 : i + 2] = torch.tensor([6.0, -12.0, 6.0])
-    a[0, :3] = a[-1, -3:] = torch.tensor(
-        [1.0, -2.0, 1.0]
-    )  # the third derivative does not jump at the last inner knots
+    # The third derivative does not jump at the first and the last inner knot.
+    a[0, :3] = a[-1, -3:] = torch.tensor([1.0, -2.0, 1.0])
     curvature = torch.linalg.solve(a, b)  # (knots, knots): second derivatives of each unit vector's spline
     position = torch.linspace(0, num_knots - 1, length, dtype=torch.float64)
     left = position.floor().clamp(0, num_knots - 2).long()

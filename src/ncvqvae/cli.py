@@ -25,8 +25,12 @@ def run(function: Callable[[argparse.Namespace], None], options: argparse.Namesp
     """Calls a command; the exit code is 2, with one line and no stack trace, for what a user can put right."""
     try:
         function(options)
-    except (ValueError, OSError, RuntimeError, FloatingPointError, ImportError, StrictDataclassError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except ImportError as error:
+        print(f"{name}: {error}; pip install 'ncvqvae[train]'", file=sys.stderr)
+        return 2
+    except (ValueError, OSError, RuntimeError, FloatingPointError, StrictDataclassError) as error:
+        reason = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
+        lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
         print(f"{name}: {lines[0] if lines else type(error).__name__}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -40,8 +44,8 @@ def train(options: argparse.Namespace) -> None:
     from .plots import plot_reconstructions, plot_samples, plot_training
     from .recipes import load_recipe
     from .report import training_summary
+    from .runs import check_writable
     from .series import to_tensors
-    from .stages import check_writable
     from .stages import train as train_stages
     from .ucr import load_ucr
 
@@ -60,9 +64,9 @@ def train(options: argparse.Namespace) -> None:
     names = list(model.config.id2label.values())
     title = f"{name}: the training split and what the model generates"
     plot_samples(real, real_labels, samples.cpu(), labels, names, title, figures / "samples.png")
-    test = to_tensors(data["test"])[0][:1000]
+    test = to_tensors(data["test"])[0][:1000]  # enough to find the best and the worst
     title = f"{name}: test series and their reconstructions from {model.num_codes} codes"
-    plot_reconstructions(test, model.reconstruct(test.to(model.device)).cpu(), title, figures / "reconstructions.png")
+    plot_reconstructions(test, _batched(model.reconstruct, test, model.device), title, figures / "reconstructions.png")
 
     width = max(len(key) for key, _ in rows)
     print(f"\n{name}, recipe {options.recipe or 'defaults'}")
@@ -87,7 +91,8 @@ def sample(options: argparse.Namespace) -> None:
         return_labels=True,
     )
     names = model.config.id2label
-    write_series(options.output, output.values, [names.get(label, "") for label in output.labels.tolist()])
+    classes = [names[label] for label in output.labels.tolist() if label in names]  # none has the null class, or all
+    write_series(options.output, output.values, classes or None)
     print(f"{len(output.values)} series in {options.output}")
 
 
@@ -142,7 +147,13 @@ def _load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
         raise ValueError(f"there is no folder {checkpoint}")
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    model = MaskGITForTimeSeriesGeneration.from_pretrained(checkpoint)
+    try:
+        model, report = MaskGITForTimeSeriesGeneration.from_pretrained(checkpoint, output_loading_info=True)
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{checkpoint} is no whole checkpoint here or on the Hub: {reason}") from None
+    if report["missing_keys"]:
+        raise ValueError(f"{checkpoint} lacks weights, {min(report['missing_keys'])} for one; train or copy it again")
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -199,7 +210,7 @@ def add_run_options(add: Callable) -> None:
         metavar="DIR",
         help="folder of the archive, which holds DATASET/DATASET_TRAIN.tsv (default: aeon)",
     )
-    add("--recipe", metavar="YAML", help="run settings, see training/recipes (default: the thesis' settings)")
+    add("--recipe", metavar="YAML", help="run settings, see training/recipes (default: those of `Recipe`)")
     add(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting: --set prior_training.max_steps=100"
     )

@@ -1,3 +1,4 @@
+import math
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
@@ -80,5 +81,7 @@ class MaskGITConfig(PreTrainedConfig):
         if not (temperatures[0] > 0 and temperatures[1] >= 0):
             wanted = "sampling_temperature must be above 0 and sampling_choice_temperature at least 0"
             raise ValueError(f"{wanted}, found {temperatures[0]} and {temperatures[1]}")
+        if not math.isfinite(self.sampling_guidance_scale):
+            raise ValueError(f"sampling_guidance_scale must be finite, found {self.sampling_guidance_scale}")
         if self.sampling_steps < 1:
             raise ValueError(f"sampling_steps must be at least 1, found {self.sampling_steps}")

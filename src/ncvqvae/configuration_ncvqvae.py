@@ -8,8 +8,8 @@ from transformers import PreTrainedConfig
 @strict
 class NCVQVAEConfig(PreTrainedConfig):
     r"""
-    Configuration of stage 1, the tokenizer of time series of NC-VQVAE (arXiv 2408.16613). The defaults are the
-    thesis'.
+    Configuration of stage 1, the tokenizer of time series of NC-VQVAE (arXiv 2408.16613). The defaults are the thesis'
+    but for the codebook's start and revival, which mend what went wrong there.
 
     Args:
         num_channels (`int`, defaults to 1): channels of a series.
@@ -23,7 +23,8 @@ class NCVQVAEConfig(PreTrainedConfig):
         dim (`int`, defaults to 64): channels of encoder and decoder, and the size of a code.
         num_residual_blocks (`int`, defaults to 4): in the encoder and again in the decoder.
         codebook_size (`int`, defaults to 32): number of codes to choose from.
-        codebook_decay (`float`, defaults to 0.9): of the codebook's moving averages, per training batch.
+        codebook_decay (`float`, defaults to 0.9): of the codebook's moving averages, per training batch; 1 keeps
+            the codebook as it started.
         kmeans_init (`bool`, defaults to `True`): whether the codebook starts from k-means on the first training
             batch, or from standard normal codes as the reference's.
         revival_threshold (`float`, defaults to 0.5): a code used less often than this per batch is replaced by a
@@ -106,8 +107,8 @@ class NCVQVAEConfig(PreTrainedConfig):
             raise ValueError(f"mean must be finite, found {list(self.mean)}")
         if not all(0 < std < math.inf for std in self.std):
             raise ValueError(f"std must be positive and finite, found {list(self.std)}")
-        if not 0 <= self.codebook_decay < 1:
-            raise ValueError(f"codebook_decay must be in [0, 1), found {self.codebook_decay}")
+        if not 0 <= self.codebook_decay <= 1:
+            raise ValueError(f"codebook_decay must be in [0, 1], found {self.codebook_decay}")
         if self.ssl_objective == "vibcreg" and self.projector_dim > 64 and self.projector_dim % 64:
             raise ValueError(f"projector_dim must be a multiple of 64 for vibcreg, found {self.projector_dim}")
 

@@ -4,8 +4,10 @@ CSV and parquet hold a series in a row: a column `label` where there are classes
 c0_1, ...` channel after channel. npz holds the arrays `values` `(series, channels, length)` and `labels`.
 """
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -44,8 +46,10 @@ def read_series(path: str | Path, num_channels: int) -> tuple[Tensor, list[str] 
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
     values, labels = _read(Path(path))
-    if not len(values):
+    if values.ndim == 0 or not len(values):
         raise ValueError(f"{path} holds no series")
+    if labels is not None and len(labels) != len(values):
+        raise ValueError(f"{path} holds {len(labels)} labels for {len(values)} series")
     if values.ndim == 2 and values.shape[1] % num_channels == 0:
         values = values.reshape(len(values), num_channels, -1)
     if values.ndim != 3:
@@ -79,14 +83,25 @@ def _read(path: Path) -> tuple[np.ndarray, list[str] | None]:
                 return arrays["values"], labels
         import pandas as pd
 
-        table = pd.read_csv(path, dtype={"label": str}) if path.suffix == ".csv" else pd.read_parquet(path)
+        # As text: a class may be called "null".
+        table = pd.read_csv(path, converters={"label": str}) if path.suffix == ".csv" else pd.read_parquet(path)
+        if path.suffix == ".csv" and all(_is_number(column) for column in table.columns):
+            raise ValueError("its first line is a series, not the names of the columns")
         labels = [str(label) for label in table.pop("label")] if "label" in table else None
         return table.to_numpy(np.float64), labels
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path} does not hold series ({reason}); see the columns that `ncvqvae sample` writes"
         ) from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_format(path: str | Path) -> None:

@@ -59,6 +59,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
     """
 
     config: MaskGITConfig
+    _loads_from = ("ncvqvae_maskgit",)
 
     def __init__(self, config: MaskGITConfig):
         super().__init__(config)
@@ -82,16 +83,18 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         )
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=1e-12))
         if config.code_embedding == "learned":
-            self.logit_bias = nn.Embedding(self.num_codes, self.codebook_size)
+            self.logit_bias = nn.Parameter(torch.empty(self.num_codes, self.codebook_size))
         else:
             self.to_logits = nn.Linear(dim, self.codebook_size)
         self.post_init()
 
+    def reset_parameters(self) -> None:
+        if self.config.code_embedding == "learned":
+            nn.init.zeros_(self.logit_bias)
+
     @classmethod
     def from_tokenizer(cls, tokenizer: NCVQVAEModel, **config: object) -> "MaskGITForTimeSeriesGeneration":
-        """A new prior over the codes of a trained tokenizer, whose weights it copies; `config` as in
-        `MaskGITConfig`.
-        """
+        """A new prior over the codes of a trained tokenizer, whose weights it copies; fields as in `MaskGITConfig`."""
         model = cls(MaskGITConfig(tokenizer_config=tokenizer.config.to_dict(), **config))
         model.tokenizer.load_state_dict(tokenizer.state_dict())
         if model.config.code_embedding != "codebook":
@@ -136,6 +139,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again.
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
         """
+        if codes is None and values is None:
+            raise ValueError("forward needs values or codes, found neither")
         if codes is None:
             with torch.no_grad():
                 codes = self.tokenizer.encode(values).codes
@@ -161,7 +166,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
         hidden = self.head(self.transformer(embedded, attention))[:, 1:]
         if self.config.code_embedding == "learned":
-            return hidden @ table[:-1].T + self.logit_bias.weight
+            return hidden @ table[:-1].T + self.logit_bias
         return self.to_logits(hidden)
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 """Stage 1 of NC-VQVAE: a series to codes and back."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,11 +59,11 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
     main_input_name = "values"
     input_modalities = "time"
     _supports_sdpa = True
-    _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
     # Half a bit decides between two codes: the codebook stays in float32 whatever the dtype asked for.
     _keep_in_fp32_modules_strict = ["quantizer"]
+    _loads_from = ("ncvqvae", "ncvqvae_maskgit")  # the model types whose folders hold what this class needs
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -90,11 +91,20 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         """
         folder = Path(pretrained_model_name_or_path or "", kwargs.get("subfolder") or "")
         if pretrained_model_name_or_path is not None and folder.is_dir():
-            if "config" not in kwargs and not (folder / "config.json").is_file():
-                raise ValueError(f"{folder} lacks config.json; it is no whole checkpoint")
+            if "config" not in kwargs:
+                cls._check_config(folder / "config.json")
             for path in sorted(folder.glob("*.safetensors")):
                 _check_weights(path)
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+    @classmethod
+    def _check_config(cls, path: Path) -> None:
+        if not path.is_file():
+            raise ValueError(f"{path.parent} lacks config.json; it is no whole checkpoint")
+        found = json.loads(path.read_text()).get("model_type")
+        if found not in cls._loads_from:
+            wanted = " or ".join(cls._loads_from)
+            raise ValueError(f"{path.parent} holds a model of type {found!r}; {cls.__name__} loads {wanted}")
 
 
 def _check_weights(path: Path) -> None:
@@ -139,7 +149,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
 
     # What a composite checkpoint, or one of pre-training, holds beside stage 1.
     _keys_to_ignore_on_load_unexpected = [
-        r"^(projector|transformer|code_embedding|position_embedding|embedding_norm|label_embedding|head|logit_bias|to_logits)\."
+        r"^(projector|transformer|code_embedding|position_embedding|embedding_norm|label_embedding|head|logit_bias|to_logits)(\.|$)"
     ]
 
     def __init__(self, config: NCVQVAEConfig):

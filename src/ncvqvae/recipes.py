@@ -28,7 +28,7 @@ class TrainingSettings:
     """How one stage is optimised: AdamW with a cosine schedule to zero.
 
     Args:
-        num_epochs: passes over the training series, unless `max_steps` says otherwise.
+        num_epochs: passes over the training series, rounded up to whole batches, unless `max_steps` says otherwise.
         max_steps: optimiser steps.
         batch_size: series a step; never more than the training split has, times `repeats`.
         repeats: how often an epoch shows each series, each time in another view or under another mask.
@@ -65,8 +65,10 @@ class TrainingSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, found {value}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, found {self.learning_rate}")
+        for name in ("learning_rate", "max_grad_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0, found {value}")
 
     def num_steps(self, num_series: int) -> int:
         """Optimiser steps of the stage on so many training series."""
@@ -109,13 +111,14 @@ class Recipe:
             for key in getattr(self, section):
                 if key not in known:
                     raise ValueError(unknown_key(f"{section}.{key}", [f"{section}.{name}" for name in known]))
-            config(**getattr(self, section))
+            # The real length comes with the data: here one that no setting is too large for.
+            config(**getattr(self, section) | ({"length": 2**24} if config is NCVQVAEConfig else {}))
         check_views(self.views)
         if self.tokenizer.get("ssl_objective", NCVQVAEConfig.ssl_objective) is not None and not self.views:
             raise ValueError("an objective compares two views: name some under 'views', or set ssl_objective: null")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must lie in [0, 1), found {self.validation_fraction}")
-        if self.code_temperature < 0:
+        if not 0 <= self.code_temperature < float("inf"):
             raise ValueError(f"code_temperature must be at least 0, found {self.code_temperature}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,7 +152,10 @@ def load_recipe(path: str | Path | None = None, overrides: Sequence[str] = ()) -
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
                 raise ValueError(f"{key!r} is no key: {parent!r} holds the value {section!r}")
-        section[last] = yaml.safe_load(value)
+        try:
+            section[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{override!r} is not YAML: {' '.join(str(error).split())}") from None
     try:
         return _build(Recipe, data)
     except StrictDataclassError as error:

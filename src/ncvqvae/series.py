@@ -34,9 +34,13 @@ def series_dataset(
     Raises:
         ValueError: for no series, labels of another number, or a label that `label_names` lacks.
     """
+    if not isinstance(values, list | tuple):
+        values = np.asarray(values)  # a DataFrame would give its columns
     arrays = [np.atleast_2d(np.asarray(series, dtype=np.float64)) for series in values]
     if not arrays:
         raise ValueError("there are no series: the split is empty")
+    if np.ndim(values[0]) < 1:
+        raise ValueError("values must be (series, length) or (series, channels, length), found one series only")
     filled = fill_gaps(arrays).astype(np.float32)
     columns: dict[str, object] = {"values": list(filled)}
     if labels is not None:
@@ -52,9 +56,15 @@ def series_dataset(
 
 
 def label_name(label: object) -> str:
-    """The name of a class: `1.0`, as some files write it, is `"1"`."""
+    """The name of a class: `1.0`, as some files write it, is `"1"`.
+
+    Raises:
+        ValueError: for a label that is missing.
+    """
     text = str(label)
-    return text[:-2] if text.endswith(".0") else text
+    if label is None or text in ("nan", "NaN", ""):
+        raise ValueError("a series has no label; label all series or none")
+    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
 
 
 def sort_labels(names: Sequence[str]) -> list[str]:
@@ -109,7 +119,9 @@ def to_tensors(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
     """`values` `(series, channels, length)` and `labels` `(series,)` of a dataset, in memory.
 
     Raises:
-        ValueError: for an empty dataset, one without `values`, or values that are NaN or infinite.
+        ValueError: for an empty dataset, one without `values`, values of unequal shapes, NaN or infinite, or labels
+        that
+            are no `ClassLabel`.
     """
     if "values" not in dataset.column_names:
         raise ValueError(f"the dataset needs a column 'values', found {', '.join(dataset.column_names)}")
@@ -121,11 +133,20 @@ def to_tensors(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
     while hasattr(flat, "flatten") and flat.type.num_fields:
         flat = flat.flatten()
     values = torch.from_numpy(flat.to_numpy(zero_copy_only=False).astype(np.float32))
-    values = values.view(len(table), *np.atleast_2d(first).shape)
+    shape = (len(table), *np.atleast_2d(first).shape)
+    if first.ndim > 2 or values.numel() != np.prod(shape):
+        raise ValueError("all values must be (channels, length) of one shape; `series_dataset` stretches unequal ones")
+    values = values.view(shape)
     if bad := int((~values.isfinite()).flatten(1).any(1).sum()):
         raise ValueError(f"{bad} of {len(values)} series hold NaN or infinite values; `series_dataset` fills gaps")
-    labels = torch.tensor(table["label"].to_pylist()) if "label" in dataset.column_names else None
-    return values, labels
+    if "label" not in dataset.column_names:
+        return values, None
+    if not isinstance(dataset.features["label"], ClassLabel):
+        raise ValueError("the column 'label' is no ClassLabel; call dataset.class_encode_column('label') first")
+    labels = table["label"].to_pylist()
+    if any(label is None or label < 0 for label in labels):
+        raise ValueError("a series has no label; label all series or none")
+    return values, torch.tensor(labels)
 
 
 def fit_scaler(values: Tensor) -> tuple[list[float], list[float]]:
@@ -134,7 +155,8 @@ def fit_scaler(values: Tensor) -> tuple[list[float], list[float]]:
     Raises:
         ValueError: for a channel that is constant.
     """
-    mean, std = values.double().mean((0, 2)), values.double().std((0, 2), correction=0)
+    values = values.cpu().double()
+    mean, std = values.mean((0, 2)), values.std((0, 2), correction=0)
     if (std == 0).any():
         raise ValueError(f"channel {int(std.argmin())} is constant over the whole training split; remove it")
     return mean.tolist(), std.tolist()

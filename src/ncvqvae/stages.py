@@ -1,9 +1,6 @@
 """The two stages of a run: from a dataset and a recipe to a trained tokenizer, then to a prior that holds it."""
 
 import hashlib
-import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +8,6 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from .augmentations import augment
 from .configuration_ncvqvae import NCVQVAEConfig
@@ -19,6 +15,7 @@ from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
 from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .recipes import Recipe
+from .runs import check_writable, default_work_dir, note_run, save
 from .series import fit_scaler, hold_out, to_tensors
 from .training import History, Inputs, Stage, derived_seed, fit
 
@@ -72,15 +69,17 @@ def train(
         dataset: with the columns `values` and, for a class-conditional model, `label`; see `series_dataset`.
         recipe: the settings.
         output_dir: the checkpoint's folder.
-        work_dir (*optional*, defaults to `runs/<name of output_dir>`): for checkpoints to resume from.
+        work_dir (*optional*, defaults to `runs/<output_dir>`): for checkpoints to resume from. Whatever another run
+            left there is deleted.
         resume: go on with what `work_dir` holds.
 
     Returns:
         The model, in evaluation mode, and the histories of `"tokenizer"` and `"prior"`.
     """
-    work_dir = Path(work_dir or Path("runs") / Path(output_dir).name)
     data = TrainingData.from_dataset(dataset, recipe)
+    tokenizer_config(data, recipe)
     check_writable(Path(output_dir))
+    work_dir = Path(work_dir or default_work_dir(output_dir))
     check_run(work_dir, recipe, data, resume)
     pretrained, tokenizer_history = train_tokenizer(data, recipe, work_dir, resume)
     model, prior_history = train_prior(pretrained.tokenizer, data, recipe, work_dir, resume)
@@ -88,14 +87,21 @@ def train(
     return model, {"tokenizer": tokenizer_history, "prior": prior_history}
 
 
+def tokenizer_config(data: TrainingData, recipe: Recipe) -> NCVQVAEConfig:
+    """The configuration of stage 1, with what the data decides."""
+    mean, std = fit_scaler(data.values)
+    _, channels, length = data.values.shape
+    if min(len(data.train) * recipe.tokenizer_training.repeats, recipe.tokenizer_training.batch_size) < 2:
+        raise ValueError("stage 1 needs batches of two series or more, for its batch norm")
+    return NCVQVAEConfig(num_channels=channels, length=length, mean=mean, std=std, **recipe.tokenizer)
+
+
 def train_tokenizer(
     data: TrainingData, recipe: Recipe, work_dir: Path, resume: bool = False
 ) -> tuple[NCVQVAEForPreTraining, History]:
     """Stage 1."""
-    mean, std = fit_scaler(data.values)
-    _, channels, length = data.values.shape
+    config = tokenizer_config(data, recipe)
     torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
-    config = NCVQVAEConfig(num_channels=channels, length=length, mean=mean, std=std, **recipe.tokenizer)
     model = NCVQVAEForPreTraining(config).to(data.values.device)
     tokenizer, values = model.tokenizer, data.values[data.train]
 
@@ -122,6 +128,8 @@ def train_prior(
     classes = {}
     if data.labels is not None:
         classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
+    weights = [tensor.cpu().numpy().tobytes() for tensor in tokenizer.state_dict().values()]
+    note_run(work_dir / "prior", {"tokenizer": hashlib.sha256(b"".join(weights)).hexdigest()}, resume)
     torch.manual_seed(derived_seed(recipe.seed, "prior"))
     tokenizer = tokenizer.eval()
     model = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **classes, **recipe.prior).to(data.values.device)
@@ -176,54 +184,18 @@ def score_prior(
 ) -> dict[str, float]:
     """Cross-entropy and accuracy of masked codes, under masks that are the same at every call."""
     generator = torch.Generator(codes.device).manual_seed(0)
-    codes, labels = codes.repeat(num_masks, 1), None if labels is None else labels.repeat(num_masks)
-    output = model(codes=codes, labels=labels, generator=generator)
-    return {"loss": output.loss.item(), "accuracy": output.accuracy.item()}
-
-
-def save(model: PreTrainedModel, folder: str | Path) -> None:
-    """`save_pretrained`, a file at a time under its own name only when it is whole; other files in the folder stay."""
-    if not PartialState().is_main_process:
-        return
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
-        model.save_pretrained(partial)
-        for file in Path(partial).iterdir():
-            file.chmod(0o644)
-            shutil.move(file, folder / file.name)
-
-
-def check_writable(folder: Path) -> None:
-    """Raises `ValueError` for a folder that cannot be written, before hours of training and not after."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+    total = torch.zeros(3, device=codes.device)
+    for batch in torch.arange(len(codes), device=codes.device).repeat(num_masks).split(ENCODING_BATCH):
+        output = model(codes=codes[batch], labels=None if labels is None else labels[batch], generator=generator)
+        hidden = output.mask.sum()
+        total += torch.stack((output.loss * hidden, output.accuracy * hidden, hidden))
+    loss, accuracy = (total[:2] / total[2]).tolist()
+    return {"loss": loss, "accuracy": accuracy}
 
 
 def check_run(work_dir: Path, recipe: Recipe, data: TrainingData, resume: bool) -> None:
-    """Notes what is trained on what in `work_dir / run.json`.
-
-    Raises:
-        ValueError: where a run to resume had another recipe or other data, naming the field.
-    """
+    """Notes in `work_dir` what is trained on what; see `note_run`."""
     check_writable(work_dir)
     digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()
     run = recipe.to_dict() | {"classes": data.label_names, "shape": list(data.values.shape), "data": digest}
-    run = json.loads(json.dumps(run))
-    file = work_dir / "run.json"
-    if resume and file.exists():
-        _compare(json.loads(file.read_text()), run, file)
-    file.write_text(json.dumps(run, indent=1))
-
-
-def _compare(before: dict, now: dict, file: Path, prefix: str = "") -> None:
-    for key in before | now:
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            _compare(old, new, file, f"{prefix}{key}.")
-        elif old != new:
-            raise ValueError(f"cannot resume: {prefix}{key} was {old!r} in {file} and is {new!r} now")
+    note_run(work_dir, run, resume)

@@ -14,10 +14,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -86,7 +88,7 @@ def fit(
     accelerator.register_for_checkpointing(scheduler)
     checkpoints = Checkpoints(folder, settings.save_total_limit, accelerator)
     history = History()
-    start = checkpoints.load(history) if resume else checkpoints.clear()
+    start = checkpoints.load(history) if resume else 0
 
     def evaluate(done: int) -> None:
         if stage.evaluate is None or not (done % settings.eval_steps == 0 or done == num_steps):
@@ -120,7 +122,8 @@ def fit(
 
         done = step + 1
         bar.update()
-        if done % LOG_STEPS == 0 or done == num_steps:
+        saving = done % settings.save_steps == 0 or done == num_steps
+        if done % LOG_STEPS == 0 or saving:
             row = _scalars(output, done) | {"learning_rate": scheduler.get_last_lr()[0]}
             if not math.isfinite(row["loss"]):
                 raise FloatingPointError(
@@ -129,7 +132,7 @@ def fit(
             history.training.append(row)
             accelerator.log({f"{stage.name}/{key}": value for key, value in row.items()}, step=done)
             bar.set_postfix(loss=f"{row['loss']:.3f}")
-        if done % settings.save_steps == 0 or done == num_steps:  # before evaluating, which may fail
+        if saving:  # before evaluating, which may fail
             checkpoints.save(done, history)
         evaluate(done)
     bar.close()
@@ -187,13 +190,6 @@ class Checkpoints:
         """All of them, oldest first."""
         return sorted(self.folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
-    def clear(self) -> int:
-        if self.accelerator.is_main_process:
-            for path in self.folder.glob("*checkpoint-*"):
-                shutil.rmtree(path)
-        self.accelerator.wait_for_everyone()
-        return 0
-
     def save(self, step: int, history: History) -> None:
         partial, final = self.folder / f"partial-checkpoint-{step}", self.folder / f"checkpoint-{step}"
         self.accelerator.save_state(str(partial))
@@ -209,11 +205,16 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
 
     def load(self, history: History) -> int:
-        """Restores the newest checkpoint and the history; returns the steps done."""
-        found = self.whole()
-        if not found:
-            return self.clear()
-        self.accelerator.load_state(str(found[-1]))
-        state = json.loads((found[-1] / "history.json").read_text())
-        history.training, history.validation = state["training"], state["validation"]
-        return state["step"]
+        """Restores the newest checkpoint that is whole, and the history; returns the steps done, 0 without one."""
+        for path in reversed(self.whole()):
+            try:
+                self.accelerator.load_state(str(path))
+                state = json.loads((path / "history.json").read_text())
+            except (SafetensorError, OSError, ValueError, KeyError, EOFError, RuntimeError, UnpicklingError) as error:
+                logger.warning("%s is damaged and left aside: %s", path, " ".join(str(error).split()))
+                continue
+            history.training, history.validation = state["training"], state["validation"]
+            return state["step"]
+        if self.whole():  # some of it may have been loaded, so there is no beginning to go back to
+            raise ValueError(f"all checkpoints in {self.folder} are damaged; start again without resuming")
+        return 0

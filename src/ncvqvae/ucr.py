@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import io
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 from datasets import DatasetDict
+from tqdm.auto import tqdm
 
 from .series import fill_gaps, label_name, series_features, sort_labels
 
@@ -81,8 +83,10 @@ class UCR(datasets.ArrowBasedBuilder):
         return generators
 
     def _generate_tables(self, values: np.ndarray, labels: list[int]) -> Iterator[tuple[int, pa.Table]]:
-        columns = {"values": values.astype(np.float32).tolist(), "label": labels}
-        yield 0, pa.Table.from_pydict(columns, schema=self.info.features.arrow_schema)
+        _, channels, length = values.shape
+        column = pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).ravel()), length)
+        column = pa.FixedSizeListArray.from_arrays(column, channels)
+        yield 0, pa.table([column, pa.array(labels)], names=["values", "label"]).cast(self.info.features.arrow_schema)
 
 
 def _source(name: str, data_dir: str | Path | None) -> dict[str, str]:
@@ -130,11 +134,30 @@ def _read_aeon(name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
 
     try:
         # It prints what it does to standard output, which belongs to the command line's own results.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), _ticking(f"{name} {split}, from aeon"):
             series, labels = load_classification(name, split=split, extract_path=_aeon_folder(name))
     except (OSError, ValueError) as error:
         raise ValueError(f"{name} could not be had from aeon: {error}; name a folder of the archive instead") from None
     return [np.asarray(one, dtype=np.float64) for one in series], [label_name(label) for label in labels]
+
+
+@contextlib.contextmanager
+def _ticking(description: str) -> Iterator[None]:
+    """A bar that shows that time passes, and how much: aeon does not say how large its downloads are."""
+    done = threading.Event()
+    with tqdm(desc=description, bar_format="{desc} {elapsed}", disable=None, leave=False) as bar:
+
+        def tick() -> None:
+            while not done.wait(0.5):
+                bar.refresh()
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
 
 def _aeon_folder(name: str) -> str | None:

@@ -1,0 +1,73 @@
+"""The folders of a run: whether they can be written, what was trained in them, and how a model is saved."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from accelerate import PartialState
+from transformers import PreTrainedModel
+
+
+def save(model: PreTrainedModel, folder: str | Path) -> None:
+    """`save_pretrained`, a file at a time under its own name only when it is whole; other files in the folder stay."""
+    if not PartialState().is_main_process:
+        return
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+        model.save_pretrained(partial)
+        for file in Path(partial).iterdir():
+            file.chmod(0o644)
+            shutil.move(file, folder / file.name)
+
+
+def default_work_dir(output_dir: str | Path) -> Path:
+    """`runs/<output_dir>`, so that two checkpoints of one name in different folders do not share it."""
+    path = Path(output_dir).resolve()
+    return Path("runs") / path.relative_to(Path.cwd() if path.is_relative_to(Path.cwd()) else path.anchor)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises `ValueError` for a folder that cannot be written, before hours of training and not after."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def note_run(folder: Path, run: dict, resume: bool) -> None:
+    """Writes `run` to `folder / run.json`. A run that does not resume first deletes the checkpoints of the one before.
+
+    Raises:
+        ValueError: where the run to resume was another, naming the field.
+    """
+    file, run = folder / "run.json", json.loads(json.dumps(run))
+    with PartialState().main_process_first():
+        checkpoints = list(folder.glob("**/*checkpoint-*"))
+        if resume and checkpoints:
+            if not file.is_file():
+                raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
+            _compare(json.loads(file.read_text()), run, file)
+        else:
+            for path in checkpoints:
+                shutil.rmtree(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(run, indent=1))
+
+
+def _compare(before: dict, now: dict, file: Path, prefix: str = "") -> None:
+    for key in before | now:
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            _compare(old, new, file, f"{prefix}{key}.")
+        elif old != new:
+            raise ValueError(f"cannot resume: {prefix}{key} was {old!r} in {file} and is {new!r} now")
