@@ -23,9 +23,9 @@ class MaskGITConfig(PreTrainedConfig):
             prior). `"codebook"`: the frozen codebook (token context). `"codebook_finetuned"`: a trainable copy of
             it (learnable codebook). The last two have a linear head.
         hidden_size (`int`, defaults to 256): width of the transformer.
-        num_hidden_layers (`int`, defaults to 4), num_attention_heads (`int`, defaults to 2), head_dim (`int`,
-        defaults to
-            64), intermediate_size (`int`, defaults to 256): of the transformer.
+        num_hidden_layers (`int`, defaults to 4): of the transformer.
+        num_attention_heads (`int`, defaults to 2), head_dim (`int`, defaults to 64): of its attention.
+        intermediate_size (`int`, defaults to 256): width of its perceptrons.
         label_dropout (`float`, defaults to 0.2): share of training samples whose label is hidden, for guidance.
         sampling_steps (`int`, defaults to 10): default `num_steps` of `generate`.
         sampling_temperature (`float`, defaults to 1): its default `temperature`.

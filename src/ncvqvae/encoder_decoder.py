@@ -1,8 +1,7 @@
 """The convolutional encoder and decoder over (frequency, frames).
 
 The networks of the NC-VQVAE thesis (arXiv 2408.16613), themselves those of TimeVQVAE (arXiv 2303.04743) without its
-band
-split: only the time axis is down-sampled, and the width of the network is the width of a code throughout.
+band split: only the time axis is down-sampled, and the width of the network is the width of a code throughout.
 """
 
 import torch.nn.functional as F

@@ -68,9 +68,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         `generator` draws what the codebook needs (start and revival). Without `augmented_values` there is one branch.
 
         Raises:
-            ValueError: for series of another shape than the model's, or a training step without the second view
-            where the
-                configuration names an objective. That values are finite is not checked at every step.
+            ValueError: for series of another shape than the model's, or a training step without the second view where
+                the configuration names an objective. That values are finite is not checked at every step.
         """
         config, tokenizer = self.config, self.tokenizer
         if self.training and augmented_values is None and config.ssl_objective is not None:

@@ -73,7 +73,7 @@ def plot_reconstructions(values: Tensor, reconstruction: Tensor, title: str, pat
 
 def plot_training(histories: dict[str, History], title: str, path: str | Path) -> None:
     """The named losses of each stage against the step, and what was measured on held-out series."""
-    figure = _figure(9, 4.2)
+    figure = _figure(9, 4.6)
     for axis, (stage, history) in zip(
         figure.subplots(1, len(histories), squeeze=False)[0], histories.items(), strict=True
     ):
@@ -92,7 +92,7 @@ def plot_training(histories: dict[str, History], title: str, path: str | Path) -
         axis.set_xlabel("optimiser step")
         axis.set_ylabel("loss")
         axis.set_title(f"stage {1 if stage == 'tokenizer' else 2}: {stage}", fontsize=10)
-        axis.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
+        axis.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     _finish(figure, title, path)
 
 

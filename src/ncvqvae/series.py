@@ -120,8 +120,7 @@ def to_tensors(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
 
     Raises:
         ValueError: for an empty dataset, one without `values`, values of unequal shapes, NaN or infinite, or labels
-        that
-            are no `ClassLabel`.
+            that are no `ClassLabel`.
     """
     if "values" not in dataset.column_names:
         raise ValueError(f"the dataset needs a column 'values', found {', '.join(dataset.column_names)}")

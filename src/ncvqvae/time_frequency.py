@@ -1,8 +1,7 @@
 """The short-time Fourier transform and its inverse as fixed linear maps of real tensors.
 
-No complex numbers, so that the model exports, runs in bfloat16 and compiles; exact length, odd ones included, so
-that a reconstruction is as long as the series (the thesis' code loses the last sample of an odd length: it calls
-the inverse without one).
+No complex numbers, so that the model exports and compiles; exact length, odd ones included, so that a reconstruction
+is as long as the series (the thesis' code loses the last sample of an odd length: it calls the inverse without one).
 """
 
 import math

@@ -1,8 +1,7 @@
 """The one training loop of both stages, on Accelerate, with checkpoints that resume to the same result.
 
 Every random draw of a step comes from generators that are seeded by (seed, stage, step), so a step is a function of
-the
-state before it and its number: nothing else has to be saved to go on as if never stopped.
+the state before it and its number: nothing else has to be saved to go on as if never stopped.
 """
 
 import hashlib
