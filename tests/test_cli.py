@@ -1,5 +1,6 @@
 """The command line as a user meets it: what it writes, and one line for each mistake."""
 
+import runpy
 import shutil
 import subprocess
 import sys
@@ -81,6 +82,27 @@ def test_train_leaves_checkpoint_pictures_and_table(dataset, tmp_path, capsys):
     table = capsys.readouterr().out
     assert "test accuracy of 1-NN" in table and "reconstruction error" in table
     assert main(["info", str(out)]) == 0
+
+
+def test_the_scripts_of_the_two_stages_make_the_same_model_as_one_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
+
+    def script(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments, *settings])
+        with pytest.raises(SystemExit) as done:
+            runpy.run_path(str(Path(__file__).parents[1] / "training" / name), run_name="__main__")
+        return done.value.code
+
+    assert script("train_tokenizer.py", "GunPoint", "--output-dir", "tokenizer") == 0
+    assert script("train_prior.py", "tokenizer", "GunPoint", "--output-dir", "composite") == 0
+    assert script("train_prior.py", "./nowhere/at/all", "GunPoint") == 2
+    assert main(["train", "GunPoint", *settings]) == 0
+    composite, at_once = (
+        load_file(Path(folder) / "model.safetensors") for folder in ("composite", "ncvqvae-gunPoint")
+    )
+    assert composite.keys() == at_once.keys()
+    assert all(torch.equal(composite[name], at_once[name]) for name in composite)
 
 
 def test_help_reads_from_the_shell_and_needs_no_training_extra():
