@@ -105,6 +105,13 @@ def test_the_scripts_of_the_two_stages_make_the_same_model_as_one_command(tmp_pa
     assert all(torch.equal(composite[name], at_once[name]) for name in composite)
 
 
+def test_pictures_go_to_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
+    assert main(["train", "GunPoint", *settings, "--figures", "new/pictures"]) == 0
+    assert len(list((tmp_path / "new" / "pictures").glob("*.png"))) == 3
+
+
 def test_help_reads_from_the_shell_and_needs_no_training_extra():
     done = subprocess.run(
         [sys.executable, "-m", "ncvqvae.cli", "sample", "--help"], capture_output=True, text=True, check=True

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from ncvqvae.cli import add_run_options, run
 from ncvqvae.recipes import load_recipe
-from ncvqvae.runs import check_writable, default_work_dir, save
+from ncvqvae.runs import check_writable, default_output_dir, default_work_dir, save
 from ncvqvae.stages import TrainingData, check_run, score_tokenizer, train_tokenizer
 from ncvqvae.ucr import load_ucr
 
 
 def main(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, options.set)
-    folder = Path(options.output_dir or f"ncvqvae-{options.dataset[:1].lower()}{options.dataset[1:]}-tokenizer")
+    folder = Path(options.output_dir or f"{default_output_dir(options.dataset)}-tokenizer")
     work_dir = Path(options.work_dir or default_work_dir(folder))
     data = TrainingData.from_dataset(load_ucr(options.dataset, options.data_dir)["train"], recipe)
     check_writable(folder)

@@ -44,7 +44,7 @@ def train(options: argparse.Namespace) -> None:
     from .plots import plot_reconstructions, plot_samples, plot_training
     from .recipes import load_recipe
     from .report import training_summary
-    from .runs import check_writable
+    from .runs import check_writable, default_output_dir
     from .series import to_tensors
     from .stages import train as train_stages
     from .ucr import load_ucr
@@ -52,11 +52,12 @@ def train(options: argparse.Namespace) -> None:
     logging.disable_progress_bar()  # transformers' own, for files of a few megabytes
     name = options.dataset
     recipe = load_recipe(options.recipe, options.set)
-    folder = Path(options.output_dir or f"ncvqvae-{name[:1].lower()}{name[1:]}")
+    folder = Path(options.output_dir or default_output_dir(name))
     figures = Path(options.figures or folder)
     data = load_ucr(name, options.data_dir)
     check_writable(figures)
     model, histories = train_stages(data["train"], recipe, folder, options.work_dir, options.resume)
+    figures.mkdir(parents=True, exist_ok=True)
     plot_training(histories, f"Training on {name}", figures / "training.png")
 
     rows, samples, labels = training_summary(model, data["train"], data["test"], seed=recipe.seed)
@@ -97,9 +98,7 @@ def sample(options: argparse.Namespace) -> None:
 
 
 def reconstruct(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    model = _load(options.checkpoint)
-    values, labels = read_series(options.input, model.config.tokenizer_config.num_channels)
+    model, values, labels = _load_with_series(options)
     reconstruction = _batched(model.reconstruct, values, model.device)
     write_series(options.output, reconstruction, labels)
     error = (model.tokenizer.scale(reconstruction) - model.tokenizer.scale(values)).square().mean()
@@ -107,9 +106,7 @@ def reconstruct(options: argparse.Namespace) -> None:
 
 
 def embed(options: argparse.Namespace) -> None:
-    check_output(options.output)
-    model = _load(options.checkpoint)
-    values, labels = read_series(options.input, model.config.tokenizer_config.num_channels)
+    model, values, labels = _load_with_series(options)
     features = _batched(model.embed, values, model.device)
     write_features(options.output, features, labels)
     print(f"{features.shape[1]} features of {len(values)} series in {options.output}")
@@ -139,6 +136,12 @@ def info(options: argparse.Namespace) -> None:
 def _batched(function: Callable[[Tensor], Tensor], values: Tensor, device: torch.device) -> Tensor:
     with torch.no_grad():
         return torch.cat([function(batch.to(device)).cpu() for batch in values.split(256)])
+
+
+def _load_with_series(options: argparse.Namespace) -> tuple[MaskGITForTimeSeriesGeneration, Tensor, list[str] | None]:
+    check_output(options.output)
+    model = _load(options.checkpoint)
+    return model, *read_series(options.input, model.config.tokenizer_config.num_channels)
 
 
 def _load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:

@@ -23,6 +23,11 @@ def save(model: PreTrainedModel, folder: str | Path) -> None:
             shutil.move(file, folder / file.name)
 
 
+def default_output_dir(dataset: str) -> Path:
+    """`ncvqvae-gunPoint` for GunPoint: the bare name that `AutoModel.from_pretrained` then loads."""
+    return Path(f"ncvqvae-{dataset[:1].lower()}{dataset[1:]}")
+
+
 def default_work_dir(output_dir: str | Path) -> Path:
     """`runs/<output_dir>`, so that two checkpoints of one name in different folders do not share it."""
     path = Path(output_dir).resolve()
@@ -30,7 +35,10 @@ def default_work_dir(output_dir: str | Path) -> Path:
 
 
 def check_writable(folder: Path) -> None:
-    """Raises `ValueError` for a folder that cannot be written, before hours of training and not after."""
+    """Raises `ValueError` for a folder that cannot be written, before hours of training and not after.
+
+    What it creates to find out, it removes again.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,11 +65,13 @@ def note_run(folder: Path, run: dict, resume: bool) -> None:
             if not file.is_file():
                 raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
             _compare(json.loads(file.read_text()), run, file)
-        else:
-            for path in checkpoints:
-                shutil.rmtree(path)
+            return
+        for path in checkpoints:
+            shutil.rmtree(path)
         folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(run, indent=1))
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(run, indent=1))
+        partial.replace(file)
 
 
 def _compare(before: dict, now: dict, file: Path, prefix: str = "") -> None:

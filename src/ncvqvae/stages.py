@@ -162,9 +162,7 @@ def encode_all(tokenizer: NCVQVAEModel, values: Tensor, kind: str) -> Tensor:
 
 @torch.no_grad()
 def score_tokenizer(tokenizer: NCVQVAEModel, values: Tensor) -> dict[str, float]:
-    """Mean squared error of the scaled reconstruction, and perplexity and usage of the codes, over all series at
-    once.
-    """
+    """Mean squared error of the scaled reconstruction, perplexity and usage of the codes, over all series at once."""
     outputs = [tokenizer(batch) for batch in values.split(ENCODING_BATCH)]
     reconstruction = torch.cat([output.reconstruction for output in outputs])
     error = (tokenizer.scale(reconstruction) - tokenizer.scale(values)).square().mean()
