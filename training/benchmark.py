@@ -217,14 +217,7 @@ def visible_devices() -> list[str]:
 
 
 def environment(workers: int, device: str) -> dict[str, str]:
-    variables = os.environ | {
-        "OMP_NUM_THREADS": str(max(1, os.cpu_count() // workers)),
-        # Gradients of a wide projector are hundreds of megabytes a step: given back to the system each time, they
-        # would cost nearly half of the step in page faults (training/README.md).
-        "MALLOC_MMAP_THRESHOLD_": "4000000000",
-        "MALLOC_TRIM_THRESHOLD_": "8000000000",
-        "MALLOC_TOP_PAD_": "500000000",
-    }
+    variables = os.environ | {"OMP_NUM_THREADS": str(max(1, os.cpu_count() // workers))}
     return variables | ({"CUDA_VISIBLE_DEVICES": device} if device else {})
 
 

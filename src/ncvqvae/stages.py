@@ -154,7 +154,11 @@ def train_prior(
         return score_prior(model, held_out_codes, held_out_labels)
 
     stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate)
+    chosen = model.config._attn_implementation
+    if data.values.device.type == "cpu":
+        model.set_attn_implementation("eager")  # the fused kernel's backward pass takes four times as long there
     history = fit(model, stage, recipe.prior_training, work_dir / "prior", recipe.seed, resume, recipe.report_to)
+    model.set_attn_implementation(chosen)
     return model, history
 
 

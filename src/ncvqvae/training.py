@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from .memory import keep_freed_memory
 from .recipes import TrainingSettings
 
 
@@ -76,6 +77,10 @@ def fit(
         FloatingPointError: for a loss that is not finite.
     """
     accelerator = _accelerator(folder, report_to, stage.name)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    # The layout that convolutions compute in; in PyTorch's own one each would copy its weights and inputs.
+    model.to(memory_format=torch.channels_last)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     num_steps = settings.num_steps(stage.num_series)
@@ -136,7 +141,9 @@ def fit(
         evaluate(done)
     bar.close()
     accelerator.end_training()
-    model.eval()
+    model.eval().to(
+        memory_format=torch.contiguous_format
+    )  # as a loaded model is, which shall compute bitwise the same
     return history
 
 
