@@ -2,6 +2,8 @@
 
 import base64
 import runpy
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,13 +156,16 @@ def test_channels_and_missing_classes_are_no_trouble(tmp_path):
     assert read_series(csv, 2)[0].shape == (2, 2, 40)
 
 
-def test_the_space_starts_with_the_checkpoint_of_its_variable(checkpoint, monkeypatch):
+def test_the_space_starts_with_the_checkpoint_of_its_variable_or_of_its_option(checkpoint, monkeypatch):
     monkeypatch.setenv("NCVQVAE_CHECKPOINT", checkpoint)
     launched = []
     monkeypatch.setattr(gradio.Blocks, "launch", lambda app, **options: launched.append((app, options)))
-    runpy.run_path(str(SPACE / "app.py"), run_name="__main__")
-    ((app, options),) = launched
-    assert options == LAUNCH
-    assert any(checkpoint == getattr(block, "value", None) for block in app.blocks.values())
+    other = str(shutil.copytree(checkpoint, f"{checkpoint}-other"))
+    for arguments in ([], ["--checkpoint", other]):
+        monkeypatch.setattr(sys, "argv", ["app.py", *arguments])
+        runpy.run_path(str(SPACE / "app.py"), run_name="__main__")
+    for (app, options), wanted in zip(launched, (checkpoint, other), strict=True):
+        assert options == LAUNCH
+        assert any(wanted == getattr(block, "value", None) for block in app.blocks.values())
     card = SpaceCard.load(SPACE / "README.md").data
     assert card.sdk == "gradio" and (SPACE / card.app_file).is_file()

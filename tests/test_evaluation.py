@@ -174,6 +174,8 @@ def test_verdicts_name_copying_and_who_is_ahead(result):
     scores["copies"] |= {"mean": 1.0}
     found = " ".join(verdicts(scores, published))
     assert "Many of its series are nearly copies" in found and "without a class: ahead of TimeVQVAE's 1.00" in found
+    scores["copies"] |= {"mean": 1 / 3}
+    assert "In some draws many of its series are nearly copies" in " ".join(verdicts(scores, published))
     scores["copies"] |= {"mean": 0.0}
     assert "No more than chance of its series are nearly copies" in " ".join(verdicts(scores, published))
     assert standing({"mean": 1.2, "std": 0.1}, [1.0, 0.1], "lower") == "level with"

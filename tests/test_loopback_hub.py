@@ -5,13 +5,13 @@ import json
 import socket
 import subprocess
 import sys
-import sysconfig
 from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
 
 import pytest
 import torch
 
+from environments import environment_with
 from loopback_hub import File, LoopbackHub
 from ncvqvae.runs import save
 
@@ -60,7 +60,7 @@ except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
 
-# Python started with -S does not know the installed packages; given their folder, it still misses editable ones: ours.
+# Python started with -S knows no installed packages but those of the folder that it is given.
 LOAD = """
 import sys
 packages, repo, out = sys.argv[1:]
@@ -154,13 +154,15 @@ def test_an_interrupted_upload_leaves_the_previous_version_whole(hub, folder, tm
     assert hub.files("tester/tiny") == contents(folder) and hub.commits("tester/tiny") == 3
 
 
-def test_a_checkpoint_loads_bitwise_with_the_package_without_it_and_offline(hub, model, folder, tmp_path):
+def test_a_checkpoint_loads_bitwise_with_the_package_with_only_torch_and_transformers_and_offline(
+    hub, model, folder, tmp_path
+):
     repo = hub.add_repo("org/tiny")
     repo.add_version({name: File(data, lfs=name.endswith(".safetensors")) for name, data in contents(folder).items()})
     repo.refs["v1"] = repo.refs["main"]
     repo.add_version({})  # so that only the tag holds it
     generated = model.generate(4, generator=torch.Generator().manual_seed(0))
-    packages = sysconfig.get_path("purelib")
+    packages = environment_with(tmp_path / "packages", "torch", "transformers")
     for number, (path, home, offline) in enumerate((("", "a", "0"), (packages, "b", "0"), (packages, "b", "1"))):
         environment = hub.environment(tmp_path / home) | {"HF_HUB_OFFLINE": offline}
         requests, out, flags = len(hub.requests), tmp_path / f"{number}.pt", ["-I", "-S"] if path else []

@@ -1,7 +1,17 @@
-"""The Space: the app of the package, with the checkpoint that `NCVQVAE_CHECKPOINT` names."""
+"""The Space: the app of the package, with the checkpoint that `--checkpoint` or `NCVQVAE_CHECKPOINT` names.
 
-from ncvqvae.demo import LAUNCH, build_demo
+Without either it is the one beside this file, so that the app needs no network.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from ncvqvae.demo import DEFAULT, LAUNCH, VARIABLE, build_demo
 
 
 if __name__ == "__main__":
-    build_demo().launch(**LAUNCH)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--checkpoint", default=os.environ.get(VARIABLE), help="a folder or an id on the Hub")
+    checkpoint = parser.parse_args().checkpoint or str(Path(__file__).with_name(DEFAULT))
+    build_demo(checkpoint).launch(**LAUNCH)

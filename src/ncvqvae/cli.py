@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from huggingface_hub.errors import StrictDataclassError
 
-from .commands import demo, embed, evaluate, info, publish, publish_data, reconstruct, sample, train
+from .commands import demo, embed, evaluate, info, publish, publish_data, publish_space, reconstruct, sample, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +22,10 @@ def run(function: Callable[[argparse.Namespace], None], options: argparse.Namesp
     try:
         function(options)
     except ImportError as error:
-        print(f"{name}: {error}; pip install 'ncvqvae[eval,demo]'", file=sys.stderr)
+        print(
+            f"{name}: {error}; install ncvqvae with its extras: pip install -e '.[eval,demo]' in its source",
+            file=sys.stderr,
+        )
         return 2
     except (ValueError, OSError, RuntimeError, FloatingPointError, StrictDataclassError) as error:
         reason = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
@@ -108,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--repo-id", required=True, metavar="ORG/NAME", help="of the repository, which is created if need be")
     add("--data-dir", metavar="DIR", help="folder of the archive (default: aeon)")
     add("--private", action="store_true", help="make a new repository private")
+    add = command(
+        publish_space,
+        "send the app to a Space on the Hub",
+        "The folder's files, the checkpoints in it, and this package go there in one commit.",
+    ).add_argument
+    add("folder", help="of the app: spaces/ncvqvae-sampler")
+    add("--repo-id", required=True, metavar="ORG/NAME", help="of the Space, which is created if need be")
+    add("--private", action="store_true", help="make a new Space private")
+    add("--dry-run", action="store_true", help="check, and say what would be sent")
     add = command(demo, "serve the app on this machine", "It generates and reconstructs in a browser.").add_argument
     add(
         "checkpoint", nargs="?", help="a folder or an id on the Hub (default: $NCVQVAE_CHECKPOINT or ncvqvae-gunPoint)"

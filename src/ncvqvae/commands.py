@@ -125,9 +125,20 @@ def publish(options: argparse.Namespace) -> None:
     if not Path(options.folder).is_dir():
         raise ValueError(f"there is no folder {options.folder}")
     files, address = publish_folder(options.folder, options.repo_id, options.private, options.dry_run)
-    for file in files:
-        print(f"  {file.name:<32}{file.stat().st_size / 1e6:>10.3f} MB")
-    print(f"{'would go to' if options.dry_run else 'published:'} {address}")
+    _say_what_is_sent({file.name: file for file in files}, address, options.dry_run)
+
+
+def publish_space(options: argparse.Namespace) -> None:
+    from .hub import publish_space as publish_app
+
+    _quiet()
+    _say_what_is_sent(*publish_app(options.folder, options.repo_id, options.private, options.dry_run), options.dry_run)
+
+
+def _say_what_is_sent(files: dict[str, Path], address: str, dry_run: bool) -> None:
+    for name, file in files.items():
+        print(f"  {name:<48}{file.stat().st_size / 1e6:>10.3f} MB")
+    print(f"{'would go to' if dry_run else 'published:'} {address}")
 
 
 def publish_data(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Publishing a trained checkpoint on the Hugging Face Hub: checked, with a card of real figures, in one commit."""
+"""Publishing on the Hugging Face Hub: checkpoints with a card of real figures, datasets, and the Space."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 import torch
-from huggingface_hub import CommitOperationAdd, DatasetCard, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, DatasetCard, HfApi, SpaceCard, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
@@ -53,7 +53,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bo
     files = sorted(path for path in folder.iterdir() if any(fnmatch(path.name, name) for name in WANTED))
     if dry_run:
         return files, f"https://huggingface.co/{repo_id}"
-    return files, _send(folder, [path.name for path in files], repo_id, private)
+    return files, _send({path.name: path for path in files}, repo_id, private)
 
 
 def check_repo_id(repo_id: str) -> None:
@@ -103,13 +103,46 @@ def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, pr
         return f"{api.endpoint}/datasets/{repo_id}"
 
 
-def _send(folder: Path, names: list[str], repo_id: str, private: bool) -> str:
+def publish_space(
+    folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False
+) -> tuple[dict[str, Path], str]:
+    """Sends the app to a Space as one commit: its folder, the checkpoints inside, and this package as it is installed.
+
+    The package goes along so that the Space runs this version of it, from wherever it was installed.
+
+    Returns:
+        The files, by their names in the Space, and the address of the commit (of the Space, in a dry run).
+
+    Raises:
+        ValueError: for a folder that is no Space or holds a broken checkpoint, and as `publish` does.
+    """
+    folder, package = Path(folder), Path(__file__).parent
+    check_repo_id(repo_id)
+    if not all((folder / name).is_file() for name in ("README.md", "app.py", "requirements.txt")):
+        raise ValueError(f"{folder} is no Space: it must hold README.md, app.py and requirements.txt")
+    if SpaceCard.load(folder / "README.md").data.sdk != "gradio":
+        raise ValueError(f"{folder / 'README.md'} does not say `sdk: gradio` at its head")
+    # A checkpoint may be a link to a folder elsewhere, into which `rglob` of the whole would not look.
+    checkpoints = [config.parent for config in sorted(folder.glob("*/config.json"))]
+    for checkpoint in checkpoints:
+        check_checkpoint(checkpoint)
+    parts = {"": folder, "ncvqvae/": package} | {f"{checkpoint.name}/": checkpoint for checkpoint in checkpoints}
+    files = {
+        prefix + path.name: path for prefix, part in parts.items() for path in sorted(part.iterdir()) if path.is_file()
+    }
+    if dry_run:
+        return files, f"https://huggingface.co/spaces/{repo_id}"
+    return files, _send(files, repo_id, private, kind="space")
+
+
+def _send(files: dict[str, Path], repo_id: str, private: bool, kind: str = "model") -> str:
     with _explained(repo_id) as api:
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        message = f"{repo_id.split('/')[-1]}: weights, code, card and figures"
+        sdk = "gradio" if kind == "space" else None
+        api.create_repo(repo_id, private=private, exist_ok=True, repo_type=kind, space_sdk=sdk)
         # Not upload_folder, which may make several commits: a reader would see new figures beside old weights.
-        additions = [CommitOperationAdd(name, folder / name) for name in names]
-        return api.create_commit(repo_id, additions, commit_message=message).commit_url
+        additions = [CommitOperationAdd(name, path) for name, path in files.items()]
+        message = f"{repo_id.split('/')[-1]}: {len(files)} files"
+        return api.create_commit(repo_id, additions, commit_message=message, repo_type=kind).commit_url
 
 
 @contextmanager

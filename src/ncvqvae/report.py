@@ -86,7 +86,8 @@ def verdicts(scores: dict[str, Score], published: dict) -> list[str]:
         found.append(f"FID {fid:.2f} with classes drawn{real}; reconstructed test series {tokenizer:.2f}.")
         if "copies" in scores:
             ratio, share = scores["nearest_ratio"]["mean"], scores["decoded_near_copies"]["mean"]
-            copies = "Many" if scores["copies"]["mean"] > 0.5 else "No more than chance"
+            flagged = scores["copies"]["mean"]  # the share of seeds in which more than chance copies
+            copies = "Many" if flagged == 1 else "No more than chance" if flagged == 0 else "In some draws many"
             found.append(
                 f"{copies} of its series are nearly copies of training series: {share:.0%}, where reconstructions of "
                 f"new series have 5 %. Nearest-neighbour ratio {ratio:.2f}, exact duplicates "

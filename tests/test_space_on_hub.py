@@ -1,0 +1,125 @@
+"""The Space and the metrics over a loopback Hub: uploaded, downloaded, run as a stranger would, and called."""
+
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from environments import environment_with
+from loopback_hub import File, LoopbackHub
+from ncvqvae.cli import main
+
+
+gradio_client = pytest.importorskip("gradio_client", reason="the extra `demo` is not installed")
+
+SPACES = Path(__file__).parents[1] / "spaces"
+SPACE = SPACES / "ncvqvae-sampler"
+
+# Python started with -S knows no installed packages, nor this one: only those of the Space's own requirements.
+RUN = """
+import runpy, sys
+packages, folder = sys.argv[1:]
+sys.path[:0] = [folder, packages]
+import ncvqvae
+assert ncvqvae.__file__.startswith(folder), ncvqvae.__file__
+sys.argv = ["app.py"]
+runpy.run_path(folder + "/app.py", run_name="__main__")
+"""
+
+METRIC = """
+import evaluate
+import torch
+from ncvqvae.fcn import FCN
+torch.manual_seed(0)
+network, values = FCN(1, 2, mean=0.0, std=1.0).eval(), torch.randn(40, 1, 30)
+fid = evaluate.load("org/time_series_fid")
+assert fid.compute(predictions=values.tolist(), references=values, network=network)["fid"] < 1e-3
+assert fid.compute(predictions=(3 * values).tolist(), references=values, network=network)["fid"] > 0.1
+"""
+
+
+@pytest.fixture
+def hub():
+    with LoopbackHub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def environment(hub, tmp_path, monkeypatch):
+    """That of a process which knows this Hub alone; this process too."""
+    environment = hub.environment(tmp_path / "home")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    return environment
+
+
+def command(*arguments, environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "ncvqvae.cli", *map(str, arguments)], env=environment, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextmanager
+def served(folder, packages, log, environment):
+    """The address of the app in `folder`, run by a Python that has only `packages`."""
+    arguments = [sys.executable, "-u", "-I", "-S", "-c", RUN, str(packages), str(folder)]
+    variables = environment | {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    with open(log, "w") as out, subprocess.Popen(arguments, stdout=out, stderr=out, env=variables) as process:
+        try:
+            while "http://" not in (said := log.read_text()):
+                assert process.poll() is None, said
+                time.sleep(0.1)
+            yield "http://" + said.split("http://")[1].split()[0]
+        finally:
+            process.terminate()
+
+
+def test_the_space_goes_up_in_one_commit_and_runs_from_its_download_with_its_requirements_alone(
+    hub, environment, tmp_path
+):
+    code, said = command("publish-space", SPACE, "--repo-id", "org/sampler", environment=environment)
+    assert code == 0 and "published:" in said, said
+    assert hub.commits("org/sampler", "space") == 2  # its creation, and everything
+    code = "from huggingface_hub import snapshot_download as get; print(get('org/sampler', repo_type='space'))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    folder = Path(done.stdout.strip())
+    assert (folder / "ncvqvae-gunPoint" / "model.safetensors").stat().st_size > 1e6
+    requirements = (folder / "requirements.txt").read_text().split()
+    packages = environment_with(tmp_path / "packages", "gradio", *requirements)
+    with served(folder, packages, tmp_path / "log", environment) as address:
+        client = gradio_client.Client(address, download_files=tmp_path, verbose=False, analytics_enabled=False)
+        said, *_, csv = client.predict(num_samples=3, label="2", api_name="/generate")
+        assert said.startswith("3 series in ") and "training split of GunPoint" in said
+        assert len(Path(csv).read_text().splitlines()) == 4
+        said, *_ = client.predict(file=gradio_client.handle_file(csv), api_name="/reconstruct")
+        assert said.startswith("3 series, mean squared error ")
+
+
+def test_a_dry_run_lists_the_files_of_the_space_and_sends_nothing(capsys, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert main(["publish-space", str(SPACE), "--repo-id", "org/sampler", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    for name in ("app.py", "ncvqvae/demo.py", "ncvqvae/model_card.md", "ncvqvae-gunPoint/model.safetensors"):
+        assert f"  {name} " in said
+    assert "__pycache__" not in said and "would go to" in said
+
+
+def test_what_is_no_space_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / "app.py").write_text("")
+    (tmp_path / "requirements.txt").write_text("")
+    ask = ["publish-space", str(tmp_path), "--repo-id", "org/sampler"]
+    assert main(ask) == 2 and "must hold README.md" in capsys.readouterr().err
+    (tmp_path / "README.md").write_text("---\nsdk: docker\n---\n")
+    assert main(ask) == 2 and "does not say `sdk: gradio`" in capsys.readouterr().err
+    assert main([*ask[:-1], "sampler"]) == 2 and "organisation/name" in capsys.readouterr().err
+
+
+def test_a_metric_loads_from_the_hub(hub, environment):
+    files = {path.name: path.read_bytes() for path in (SPACES / "time_series_fid").iterdir() if path.is_file()}
+    hub.add_repo("org/time_series_fid", "space").add_version({name: File(data) for name, data in files.items()})
+    done = subprocess.run([sys.executable, "-c", METRIC], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert any("/spaces/org/time_series_fid/resolve/" in request for request in hub.requests)
