@@ -13,7 +13,8 @@ from conftest import TINY
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
 
 
-STAGE1_CODE = {"configuration_ncvqvae", "encoder_decoder", "modeling_ncvqvae", "time_frequency", "vector_quantizer"}
+STAGE1_CODE = {"configuration_ncvqvae", "encoder_decoder", "modeling_ncvqvae", "processes", "time_frequency"}
+STAGE1_CODE |= {"vector_quantizer"}
 PRIOR_CODE = STAGE1_CODE | {"bidirectional_transformer", "configuration_maskgit", "masking", "modeling_maskgit"}
 PRETRAINING_CODE = STAGE1_CODE | {"modeling_ncvqvae_pretraining", "projector", "ssl_objectives"}
 

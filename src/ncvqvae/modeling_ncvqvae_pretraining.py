@@ -11,6 +11,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_ncvqvae import NCVQVAEConfig
 from .modeling_ncvqvae import NCVQVAEModel, NCVQVAEPreTrainedModel
+from .processes import BatchNorm2d, gather_batch, mean_over_batch
 from .projector import Projector
 from .ssl_objectives import barlow_twins_loss, vibcreg_loss
 
@@ -89,6 +90,10 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         }
         if augmented_values is not None:
             losses |= self._augmented_losses(augmented_values, quantization.quantized)
+        if self.training:  # the objective is of the whole batch already
+            names = [name for name in losses if name != "ssl_loss"]
+            means = mean_over_batch(*[losses[name] for name in names], count=len(values))
+            losses |= dict(zip(names, means, strict=True))
         return NCVQVAEForPreTrainingOutput(
             loss=sum(self._weights[name] * value for name, value in losses.items()),
             **losses,
@@ -111,7 +116,10 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         }
         if self.config.ssl_objective is not None:
             objective = vibcreg_loss if self.config.ssl_objective == "vibcreg" else barlow_twins_loss
-            losses["ssl_loss"] = objective(*self.projector(quantized, latents))
+            projections = self.projector(quantized, latents)
+            if self.training:
+                projections = [gather_batch(view) for view in projections]
+            losses["ssl_loss"] = objective(*projections)
         return losses
 
     @property
@@ -134,7 +142,7 @@ def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
     Evaluation sees original series and quantized latents only, so the statistics of the augmented branch (other
     series, continuous latents) have no place in the running ones. In the reference they mix.
     """
-    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in module.modules() if isinstance(m, BatchNorm2d)]
     for norm in norms:
         norm.track_running_stats = False
     try:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from .processes import BatchNorm1d, mean_over_batch
+
 
 class IterativeNorm(nn.Module):
     """Whitens features in groups by Newton's iteration (Huang et al., IterNorm, CVPR 2019; VIbCReg, arXiv 2109.00783).
@@ -45,10 +47,12 @@ class IterativeNorm(nn.Module):
             return whitened.transpose(0, 1).flatten(1) * self.weight + self.bias
 
     def _statistics(self, groups: Tensor) -> tuple[Tensor, Tensor]:
-        mean = groups.mean(1, keepdim=True)
+        batch = groups.shape[1]
+        (mean,) = mean_over_batch(groups.mean(1, keepdim=True), count=batch)
         centred = groups - mean
         identity = torch.eye(self.group_size, device=groups.device)
-        covariance = centred.mT @ centred / groups.shape[1] + self.epsilon * identity
+        (covariance,) = mean_over_batch(centred.mT @ centred / batch, count=batch)
+        covariance = covariance + self.epsilon * identity
         trace = covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
         root = identity.expand_as(covariance)
         for _ in range(self.num_iterations):
@@ -71,7 +75,7 @@ class Projector(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs in (2 * dim, projector_dim):
-            layers += [nn.Linear(inputs, projector_dim), nn.BatchNorm1d(projector_dim), nn.ReLU()]
+            layers += [nn.Linear(inputs, projector_dim), BatchNorm1d(projector_dim), nn.ReLU()]
         layers.append(nn.Linear(projector_dim, projector_dim))
         if iterative_norm:
             layers.append(IterativeNorm(projector_dim))

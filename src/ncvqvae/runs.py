@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import torch
 import yaml
 from accelerate import PartialState
 from transformers import PreTrainedModel
@@ -13,12 +15,23 @@ from transformers import PreTrainedModel
 from .recipes import Recipe
 
 
+def process_state() -> PartialState:
+    """This process among those that train together, and its device. The first call joins them.
+
+    A launcher's processes on a machine without a GPU are CPU processes: Accelerate, unless ACCELERATE_USE_CPU says so,
+    would take each to be alone.
+    """
+    launched = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    return PartialState(cpu=asked or (launched and not torch.cuda.is_available()))
+
+
 def save(model: PreTrainedModel, folder: str | Path, recipe: Recipe | None = None) -> None:
     """`save_pretrained`, a file at a time under its own name only when it is whole; other files in the folder stay.
 
     With a recipe, `recipe.yaml` says what the model was trained by.
     """
-    if not PartialState().is_main_process:
+    if not process_state().is_main_process:
         return
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +80,7 @@ def note_run(folder: Path, run: dict, resume: bool) -> None:
         ValueError: where the run to resume was another, naming the field.
     """
     file, run = folder / "run.json", json.loads(json.dumps(run))
-    with PartialState().main_process_first():
+    with process_state().main_process_first():
         checkpoints = list(folder.glob("**/*checkpoint-*"))
         if resume and checkpoints:
             if not file.is_file():

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from datasets import Dataset
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
 from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .recipes import Recipe
-from .runs import check_writable, default_work_dir, note_run, save
+from .runs import check_writable, default_work_dir, note_run, process_state, save
 from .series import fit_scaler, hold_out, to_tensors
 from .training import History, Inputs, Stage, derived_seed, fit
 
@@ -48,7 +47,7 @@ class TrainingData:
             if (count := int((labels == index).sum())) < 2:
                 raise ValueError(f"class {name!r} has {count} training series; each class needs two or more")
         train, held_out = hold_out(labels, len(values), recipe.validation_fraction, derived_seed(recipe.seed, "split"))
-        device = PartialState().device
+        device = process_state().device
         labels = None if labels is None else labels.to(device)
         name = dataset.info.config_name if dataset.info.config_name != "default" else None
         return cls(values.to(device), labels, names, train.to(device), held_out.to(device), name)

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from tqdm.auto import tqdm
 
 from .memory import keep_freed_memory
 from .recipes import TrainingSettings
+from .runs import process_state
 
 
 logger = logging.getLogger(__name__)
@@ -140,7 +140,8 @@ def fit(
             checkpoints.save(done, history)
         evaluate(done)
     bar.close()
-    accelerator.end_training()
+    for tracker in accelerator.trackers:  # not `end_training`, which would end the group of processes too
+        tracker.finish()
     model.eval().to(
         memory_format=torch.contiguous_format
     )  # as a loaded model is, which shall compute bitwise the same
@@ -150,10 +151,8 @@ def fit(
 def _accelerator(folder: Path, report_to: str | None, name: str) -> Accelerator:
     # Every rank keeps the codebook itself, from statistics summed over all, so no rank's buffers overwrite another's.
     ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
+    process_state()  # before Accelerate decides by itself how many processes there are
     accelerator = Accelerator(log_with=report_to, project_dir=folder, kwargs_handlers=[ddp])
-    if int(os.environ.get("WORLD_SIZE", 1)) != accelerator.num_processes:
-        found = f"{os.environ['WORLD_SIZE']} processes, but Accelerate sees {accelerator.num_processes}"
-        raise ValueError(f"the launcher started {found}; on CPUs set ACCELERATE_USE_CPU=true")
     if report_to is not None:
         if not accelerator.log_with:  # Accelerate would go on without a word
             raise ValueError(f"the tracker {report_to} is not installed: pip install {report_to}, or report_to=null")
