@@ -75,8 +75,8 @@ def test_without_one_of_the_reductions_they_would_differ(outcomes, case):
     assert max(difference(alone[case.partition("-")[0]], of_two(case))) > 1e-3
 
 
-def start(num_processes, folder):
-    process = command(num_processes, "resume", folder)
+def start(num_processes, folder, *overrides):
+    process = command(num_processes, "resume", folder, *overrides)
     return subprocess.Popen(
         process, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )

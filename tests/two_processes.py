@@ -1,7 +1,7 @@
 """What `test_two_processes.py` runs under torchrun, or alone.
 
 python two_processes.py equal FOLDER CASE...   a case is an objective, or one with a reduction taken out
-python two_processes.py resume FOLDER
+python two_processes.py resume FOLDER OVERRIDE...
 python two_processes.py die
 """
 
@@ -68,9 +68,9 @@ def equal(folder: Path, case: str) -> None:
     torch.save({"state": model.state_dict(), "losses": losses}, folder / f"{case}-{rank}.pt")
 
 
-def resume(folder: str) -> None:
+def resume(folder: str, *overrides: str) -> None:
     """Trains, or goes on."""
-    recipe = load_recipe(None, [*SETTINGS, "tokenizer.ssl_objective=vibcreg"])
+    recipe = load_recipe(None, [*SETTINGS, "tokenizer.ssl_objective=vibcreg", *overrides])
     train(toy_dataset(), recipe, folder, f"{folder}-work", resume=True)
 
 

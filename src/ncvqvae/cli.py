@@ -32,8 +32,9 @@ def run(function: Callable[[argparse.Namespace], None], options: argparse.Namesp
         lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
         print(f"{name}: {lines[0] if lines else type(error).__name__}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; what was being trained can be resumed from its last checkpoint", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        what = str(interrupt) or "interrupted"
+        print(f"{name}: {what}; a training goes on with the same command and --resume", file=sys.stderr)
         return 130
     return 0
 

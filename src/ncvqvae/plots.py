@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .training import History
+from .history import History
 
 
 REAL, MADE, FAINT = "#33415c", "#c8553d", "#9aa5b1"

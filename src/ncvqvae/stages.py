@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .augmentations import augment
 from .configuration_ncvqvae import NCVQVAEConfig
+from .history import History
 from .metrics import codebook_usage
 from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
@@ -17,7 +18,7 @@ from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .recipes import Recipe
 from .runs import check_writable, default_work_dir, note_run, process_state, save
 from .series import fit_scaler, hold_out, to_tensors
-from .training import History, Inputs, Stage, derived_seed, fit
+from .training import Inputs, Stage, derived_seed, fit
 
 
 ENCODING_BATCH = 256

@@ -1,0 +1,75 @@
+"""Where a run can be watched: one of Accelerate's trackers, which may fail without ending the run."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from accelerate import Accelerator
+
+
+logger = logging.getLogger(__name__)
+
+
+class Tracker:
+    """Scalars and pictures of one stage, on the main process. The first failure is said; then it is silent.
+
+    Args:
+        accelerator: made with `log_with`.
+        stage: prefix of all names.
+
+    Raises:
+        ValueError: for a tracker that is not installed.
+    """
+
+    def __init__(self, accelerator: Accelerator, report_to: str | None, stage: str):
+        self.accelerator, self.report_to, self.stage = accelerator, report_to, stage
+        self.lost = report_to is None
+        if self.lost:
+            return
+        if not accelerator.log_with:  # Accelerate would go on without a word
+            raise ValueError(f"the tracker {report_to} is not installed: pip install {report_to}, or report_to=null")
+        self._try(lambda: accelerator.init_trackers(f"ncvqvae-{stage}"))
+
+    def log(self, row: dict[str, float], step: int, prefix: str = "") -> None:
+        """Scalars, named `stage/name`."""
+        values = {f"{self.stage}/{prefix}{name}": value for name, value in row.items()}
+        self._try(lambda: self.accelerator.log(values, step=step))
+
+    def picture(self, draw: Callable[[Path], None], step: int) -> None:
+        """What `draw` draws into a PNG file."""
+        if self.lost or not self.accelerator.is_main_process:
+            return
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "picture.png"
+            draw(file)
+            self._try(lambda: self._send(file, step))
+
+    def close(self) -> None:
+        # Not `end_training`, which would end the group of processes too.
+        for tracker in self.accelerator.trackers:
+            self._try(tracker.finish)
+
+    def _send(self, file: Path, step: int) -> None:
+        name, tracker = f"{self.stage}/series", self.accelerator.trackers[0]
+        if self.report_to == "trackio":  # of which Accelerate knows scalars only
+            from trackio import Image
+
+            tracker.log({name: Image(str(file))}, step=step)
+            return
+        from matplotlib.image import imread
+
+        image = imread(file)[None, ..., :3]
+        tracker.log_images({name: image}, step, **({"dataformats": "NHWC"} if self.report_to == "tensorboard" else {}))
+
+    def _try(self, call: Callable[[], object]) -> None:
+        if self.lost:
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                call()
+        except Exception as error:  # whatever a tracker raises: a network, a disk, a service
+            self.lost = True
+            logger.warning("%s is lost, and the run goes on without it: %s", self.report_to, error)

@@ -1,0 +1,54 @@
+"""What a run can be watched by: the losses, the learning rate, the gradient's norm, code usage, scores, pictures."""
+
+import sqlite3
+
+import pytest
+
+from ncvqvae.recipes import load_recipe
+from ncvqvae.stages import train
+from test_training import SETTINGS, toy_dataset
+
+
+SCALARS = {"loss", "time_loss", "ssl_loss", "usage", "perplexity", "learning_rate", "gradient_norm"}
+SCALARS |= {"validation_reconstruction_error"}
+
+
+def run(tracker, tmp_path):
+    train(toy_dataset(), load_recipe(None, [*SETTINGS, f"report_to={tracker}"]), tmp_path / "out", tmp_path / "work")
+
+
+def test_tensorboard_has_the_scalars_and_pictures_of_both_stages(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run("tensorboard", tmp_path)
+    for stage in ("tokenizer", "prior"):
+        (file,) = (tmp_path / "work" / stage).rglob("events.out.tfevents.*")
+        events = EventAccumulator(str(file)).Reload()
+        names = set(events.Tags()["scalars"])
+        wanted = SCALARS if stage == "tokenizer" else {"loss", "accuracy", "gradient_norm", "validation_loss"}
+        assert {f"{stage}/{name}" for name in wanted} <= names
+        assert [event.step for event in events.Scalars(f"{stage}/loss")] == [5, 10, 12]
+        picture = events.Images(f"{stage}/series")[0]
+        assert picture.width > 300 and picture.height > 100 and picture.step == 4
+
+
+def test_wandb_offline_writes_its_files(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    run("wandb", tmp_path)
+    assert len(list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))) == 2  # one a stage
+    assert len(list((tmp_path / "wandb").glob("offline-run-*/files/media/images/*/series_*.png"))) >= 2
+
+
+def test_trackio_has_the_scalars(tmp_path, monkeypatch):
+    trackio = pytest.importorskip("trackio")
+    monkeypatch.setattr("trackio.utils.TRACKIO_DIR", tmp_path / "trackio", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    run("trackio", tmp_path)
+    assert trackio
+    (file,) = tmp_path.rglob("ncvqvae-tokenizer*.db")
+    with sqlite3.connect(file) as connection:
+        rows = " ".join(str(row) for row in connection.execute("select * from metrics"))
+    assert all(f"tokenizer/{name}" in rows for name in ("loss", "gradient_norm", "series"))
