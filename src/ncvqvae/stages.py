@@ -3,18 +3,21 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from datasets import Dataset
-from torch import Tensor
+from torch import Tensor, nn
 
 from .augmentations import augment
 from .configuration_ncvqvae import NCVQVAEConfig
+from .finetuning import Start, adapt_recipe
 from .history import History
 from .metrics import codebook_usage
 from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
 from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
+from .plots import plot_reconstructions, plot_samples
 from .recipes import Recipe
 from .runs import check_writable, default_work_dir, note_run, process_state, save
 from .series import fit_scaler, hold_out, to_tensors
@@ -22,6 +25,7 @@ from .training import Inputs, Stage, derived_seed, fit
 
 
 ENCODING_BATCH = 256
+DRAWN = 64  # series in the pictures that a tracker gets
 
 
 @dataclass
@@ -65,7 +69,9 @@ def train(
     output_dir: str | Path,
     work_dir: str | Path | None = None,
     resume: bool = False,
-) -> tuple[MaskGITForTimeSeriesGeneration, dict[str, History]]:
+    start: Start | None = None,
+    only: Literal["tokenizer", "prior"] | None = None,
+) -> tuple[MaskGITForTimeSeriesGeneration | NCVQVAEModel, dict[str, History]]:
     """Trains both stages on a training split and saves the composite checkpoint.
 
     Args:
@@ -75,19 +81,30 @@ def train(
         work_dir (*optional*, defaults to `runs/<output_dir>`): for checkpoints to resume from. Whatever another run
             left there is deleted.
         resume: go on with what `work_dir` holds.
+        start: fine-tune this checkpoint, with the sizes of its networks.
+        only: train one stage of it; `"tokenizer"` leaves stage 1 alone, since the prior knows the codes of before.
 
     Returns:
         The model, in evaluation mode, and the histories of `"tokenizer"` and `"prior"`.
     """
     data = TrainingData.from_dataset(dataset, recipe)
-    tokenizer_config(data, recipe)
+    if start is not None:
+        recipe = adapt_recipe(recipe, start, data.values.shape[2])
+    config = tokenizer_config(data, recipe)
     check_writable(Path(output_dir))
     work_dir = Path(work_dir or default_work_dir(output_dir))
-    check_run(work_dir, recipe, data, resume)
-    pretrained, tokenizer_history = train_tokenizer(data, recipe, work_dir, resume)
-    model, prior_history = train_prior(pretrained.tokenizer, data, recipe, work_dir, resume)
+    check_run(work_dir, recipe, data, resume, start)
+    histories = {}
+    if only == "prior":
+        model = NCVQVAEModel(config).to(data.values.device)
+        start.into_tokenizer(model)
+    else:
+        pretrained, histories["tokenizer"] = train_tokenizer(data, recipe, work_dir, resume, start)
+        model = pretrained.tokenizer
+    if only != "tokenizer":
+        model, histories["prior"] = train_prior(model, data, recipe, work_dir, resume, start)
     save(model, output_dir, recipe)
-    return model, {"tokenizer": tokenizer_history, "prior": prior_history}
+    return model, histories
 
 
 def tokenizer_config(data: TrainingData, recipe: Recipe) -> NCVQVAEConfig:
@@ -101,7 +118,7 @@ def tokenizer_config(data: TrainingData, recipe: Recipe) -> NCVQVAEConfig:
 
 
 def train_tokenizer(
-    data: TrainingData, recipe: Recipe, work_dir: Path, resume: bool = False
+    data: TrainingData, recipe: Recipe, work_dir: Path, resume: bool = False, start: Start | None = None
 ) -> tuple[NCVQVAEForPreTraining, History]:
     """Stage 1."""
     config = tokenizer_config(data, recipe)
@@ -119,21 +136,30 @@ def train_tokenizer(
     def evaluate(model: NCVQVAEForPreTraining) -> dict[str, float]:
         return score_tokenizer(model.tokenizer, data.values[data.held_out])
 
-    stage = Stage("tokenizer", len(values), inputs, evaluate if len(data.held_out) else None)
+    def draw(model: NCVQVAEForPreTraining, file: Path) -> None:
+        again = model.tokenizer.reconstruct(shown)
+        plot_reconstructions(shown.cpu(), again.cpu(), "Training series, reconstructed", file)
+
+    shown, frozen = values[torch.arange(min(len(values), DRAWN))], start.into_tokenizer(tokenizer) if start else []
+    stage = Stage("tokenizer", len(values), inputs, evaluate if len(data.held_out) else None, draw, frozen)
     settings = recipe.tokenizer_training
     history = fit(model, stage, settings, work_dir / "tokenizer", recipe.seed, resume, recipe.report_to)
     return model, history
 
 
 def train_prior(
-    tokenizer: NCVQVAEModel, data: TrainingData, recipe: Recipe, work_dir: Path, resume: bool = False
+    tokenizer: NCVQVAEModel,
+    data: TrainingData,
+    recipe: Recipe,
+    work_dir: Path,
+    resume: bool = False,
+    start: Start | None = None,
 ) -> tuple[MaskGITForTimeSeriesGeneration, History]:
     """Stage 2, on the codes of a trained tokenizer, which are computed once."""
     classes = {}
     if data.labels is not None:
         classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
-    weights = [tensor.cpu().numpy().tobytes() for tensor in tokenizer.state_dict().values()]
-    note_run(work_dir / "prior", {"tokenizer": hashlib.sha256(b"".join(weights)).hexdigest()}, resume)
+    note_run(work_dir / "prior", {"tokenizer": _digest(tokenizer)}, resume)
     torch.manual_seed(derived_seed(recipe.seed, "prior"))
     tokenizer = tokenizer.eval()
     model = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **classes, **recipe.prior).to(data.values.device)
@@ -153,7 +179,17 @@ def train_prior(
     def evaluate(model: MaskGITForTimeSeriesGeneration) -> dict[str, float]:
         return score_prior(model, held_out_codes, held_out_labels)
 
-    stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate)
+    def draw(model: MaskGITForTimeSeriesGeneration, file: Path) -> None:
+        made = model.generate(DRAWN, generator=torch.Generator(shown.device).manual_seed(0), return_labels=True)
+        made_labels = None if labels is None else made.labels
+        plot_samples(
+            shown, shown_labels, made.values, made_labels, data.label_names, "Real and generated series", file
+        )
+
+    first = data.train[:DRAWN]
+    shown, shown_labels = data.values[first], None if labels is None else data.labels[first]
+    frozen = start.into_prior(model) if start else []
+    stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate, draw, frozen)
     chosen = model.config._attn_implementation
     if data.values.device.type == "cpu":
         model.set_attn_implementation("eager")  # the fused kernel's backward pass takes four times as long there
@@ -200,9 +236,16 @@ def score_prior(
     return {"loss": loss, "accuracy": accuracy}
 
 
-def check_run(work_dir: Path, recipe: Recipe, data: TrainingData, resume: bool) -> None:
+def check_run(work_dir: Path, recipe: Recipe, data: TrainingData, resume: bool, start: Start | None = None) -> None:
     """Notes in `work_dir` what is trained on what; see `note_run`."""
     check_writable(work_dir)
     digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()
     run = recipe.to_dict() | {"classes": data.label_names, "shape": list(data.values.shape), "data": digest}
+    if start is not None:
+        run |= {"checkpoint": _digest(start.model), "frozen": list(start.frozen)}
     note_run(work_dir, run, resume)
+
+
+def _digest(model: nn.Module) -> str:
+    weights = [tensor.cpu().numpy().tobytes() for tensor in model.state_dict().values()]
+    return hashlib.sha256(b"".join(weights)).hexdigest()

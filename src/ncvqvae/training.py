@@ -7,7 +7,7 @@ the state before it and its number: nothing else has to be saved to go on as if 
 import hashlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Stage:
         inputs: the model's arguments for the series at given indices, drawn with the step's generator.
         evaluate: scores of the held-out series, by name; `None` where none are held out.
         draw: a picture of series as the model makes them now, into a file.
+        frozen: parts of the model that stay in evaluation mode.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stage:
     inputs: Callable[[Tensor, torch.Generator], Inputs]
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None
     draw: Callable[[nn.Module, Path], None] | None = None
+    frozen: Sequence[nn.Module] = ()
 
 
 def fit(
@@ -131,7 +133,7 @@ class _Loop:
 
     def run(self, asked: threading.Event, resume: bool) -> None:
         start = self.checkpoints.load(self.history) if resume else 0
-        self.model.train()
+        self._train_mode()
         if start:
             self._evaluate(start)  # a checkpoint is older than the evaluation of its step
         shown = None if self.accelerator.is_main_process else True  # None: where there is a terminal
@@ -173,6 +175,7 @@ class _Loop:
             self.tracker.log(row, done)
             bar.set_postfix(loss=f"{row['loss']:.3f}")
 
+    @torch.no_grad()
     def _evaluate(self, done: int) -> None:
         if not (done % self.settings.eval_steps == 0 or done == self.num_steps):
             return
@@ -183,7 +186,12 @@ class _Loop:
             self.tracker.log(scores, done, "validation_")
         if self.stage.draw is not None:
             self.tracker.picture(lambda file: self.stage.draw(self.model, file), done)
+        self._train_mode()
+
+    def _train_mode(self) -> None:
         self.model.train()
+        for part in self.stage.frozen:
+            part.eval()
 
     def _is_asked(self, asked: threading.Event, done: int) -> bool:
         """Whether Ctrl-C came, to any process; several agree only now and then, since to agree is to wait."""

@@ -1,0 +1,142 @@
+"""Training that starts from a checkpoint: what is carried over, what is new, what is frozen."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from .configuration_maskgit import MaskGITConfig
+from .configuration_ncvqvae import NCVQVAEConfig
+from .modeling_maskgit import MaskGITForTimeSeriesGeneration
+from .modeling_ncvqvae import NCVQVAEModel
+from .recipes import FROM_DATA, Recipe
+
+
+# What a recipe cannot change in a network that exists.
+SIZES = {
+    "tokenizer": ("n_fft", "dim", "num_residual_blocks", "codebook_size", "downsampled_width"),
+    "prior": (
+        *("code_embedding", "hidden_size", "num_hidden_layers"),
+        *("num_attention_heads", "head_dim", "intermediate_size"),
+    ),
+}
+
+
+@dataclass
+class Start:
+    """Where a training starts from.
+
+    Args:
+        model: a checkpoint, of both stages or of stage 1 alone.
+        frozen: names of parts that stay as they are, `encoder` or `transformer.layers.0`. A part that is frozen is in
+            evaluation mode: its batch norms and its codebook do not move either.
+
+    Attributes:
+        new: the tensors that could not be carried over, filled as the stages start.
+
+    Raises:
+        ValueError: for a part that the model does not have.
+    """
+
+    model: MaskGITForTimeSeriesGeneration | NCVQVAEModel
+    frozen: Sequence[str] = ()
+    new: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        models = [model for model in (self.tokenizer, self.prior) if model is not None]
+        for name in self.frozen:
+            if all(_part(model, name) is None for model in models):
+                parts = {child for model in models for child, _ in model.named_children()}
+                known = ", ".join(sorted(parts - {"tokenizer", "scale", "time_frequency"}))
+                raise ValueError(f"there is no part {name!r} to freeze; the model has {known}")
+
+    @property
+    def tokenizer(self) -> NCVQVAEModel:
+        return self.model if isinstance(self.model, NCVQVAEModel) else self.model.tokenizer
+
+    @property
+    def prior(self) -> MaskGITForTimeSeriesGeneration | None:
+        return None if isinstance(self.model, NCVQVAEModel) else self.model
+
+    def into_tokenizer(self, tokenizer: NCVQVAEModel) -> list[nn.Module]:
+        """Copies what fits, and returns the parts that are frozen."""
+        self.new += _carry_over(self.tokenizer, tokenizer, "tokenizer.")
+        return _freeze(tokenizer, self.frozen)
+
+    def into_prior(self, prior: MaskGITForTimeSeriesGeneration) -> list[nn.Module]:
+        """Copies what fits but the tokenizer inside, which is trained already."""
+        if self.prior is None:
+            return _freeze(prior, self.frozen)
+        self.new += _carry_over(self.prior, prior, "", "tokenizer.")
+        before, now = (list(model.config.id2label.values()) for model in (self.prior, prior))
+        if before != now and len(before) == len(now):  # as many classes, but others
+            with torch.no_grad():
+                prior.label_embedding.reset_parameters()
+                prior.label_embedding.weight[-1] = self.prior.label_embedding.weight[-1]
+            self.new.append("label_embedding.weight")
+        return _freeze(prior, self.frozen)
+
+
+def adapt_recipe(recipe: Recipe, start: Start, length: int) -> Recipe:
+    """The recipe with the sizes of the checkpoint's networks, for series of `length` samples.
+
+    What a recipe does not say of objective, weights and sampling is the checkpoint's too.
+
+    Raises:
+        ValueError: for a recipe that says other sizes, or series too short for the checkpoint's encoder.
+    """
+    sections = {"tokenizer": _settings(start.tokenizer.config, recipe.tokenizer, "tokenizer")}
+    sections["tokenizer"]["downsampled_width"] = _width(start.tokenizer.config, length)
+    sections["prior"] = recipe.prior
+    if start.prior is not None:
+        sections["prior"] = _settings(start.prior.config, recipe.prior, "prior")
+    return dataclasses.replace(recipe, **sections)
+
+
+def _settings(config: NCVQVAEConfig | MaskGITConfig, given: dict, section: str) -> dict:
+    known = {name: getattr(config, name) for name in type(config).__annotations__ if name not in FROM_DATA}
+    for name in SIZES[section]:
+        if given.get(name, known[name]) != known[name]:
+            raise ValueError(f"{section}.{name} is {known[name]} in the checkpoint and {given[name]} in the recipe")
+    if section == "tokenizer" and "ssl_objective" in given:
+        del known["ssl_weight"]  # which depends on it
+    return {name: value for name, value in known.items() if name != "model_type"} | given
+
+
+def _width(config: NCVQVAEConfig, length: int) -> int:
+    """The `downsampled_width` with which series of `length` samples pass as many halvings as the checkpoint has."""
+    halvings = config.num_downsampling
+    for width in (config.downsampled_width, max(1, round(length / (config.n_fft // 4) / 2**halvings))):
+        new = NCVQVAEConfig(length=max(length, 8), n_fft=config.n_fft, downsampled_width=width)
+        if new.num_downsampling == halvings:
+            return width
+    raise ValueError(f"series of {length} samples are too short for the checkpoint, which halves {halvings} times")
+
+
+@torch.no_grad()
+def _carry_over(source: nn.Module, target: nn.Module, prefix: str, without: str = "-") -> list[str]:
+    """Copies every tensor that both have in one shape; returns the names of the target's others."""
+    known, new = source.state_dict(), []
+    for name, tensor in target.state_dict().items():
+        if name.startswith(without):
+            continue
+        if name in known and known[name].shape == tensor.shape:
+            tensor.copy_(known[name])
+        else:
+            new.append(prefix + name)
+    return new
+
+
+def _part(model: nn.Module, name: str) -> nn.Module | None:
+    if name.split(".")[0] == "tokenizer":
+        return None
+    return dict(model.named_modules()).get(name or "-")
+
+
+def _freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    parts = [part.requires_grad_(False) for name in names if (part := _part(model, name)) is not None]
+    if parts and not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(f"nothing is left to train: {', '.join(names)} are frozen")
+    return parts
