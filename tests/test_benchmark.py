@@ -14,6 +14,7 @@ import yaml
 from scipy.stats import wilcoxon
 
 from ncvqvae.fcn import save_fcn, train_fcn
+from ncvqvae.recipes import load_recipe
 from ncvqvae.series import to_tensors
 from ncvqvae.ucr import load_ucr
 
@@ -154,8 +155,8 @@ def test_published_distances_stand_beside_those_of_the_same_network_only(modules
 
 
 def test_a_command_that_is_killed_without_a_word_has_a_reason_of_its_own(modules, tmp_path):
-    log, run = tmp_path / "log.txt", modules[0].run_command
-    environment = modules[0].environment(1, "")
+    log, run = tmp_path / "log.txt", importlib.import_module("cells").run_command
+    environment = importlib.import_module("executors").environment(1, "")
     assert run(["-c", "print('all good')"], log, environment, set()) is None
     silent = run(["-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"], log, environment, set())
     assert silent == "exit status -9, without a word: killed, or out of memory?"
@@ -176,10 +177,10 @@ def test_suites_are_those_of_the_papers_and_ablations_vary_what_they_say(modules
     weights = benchmark.ABLATIONS["augmented_weight"]
     assert len(weights) == 2 * 2 * 4 and len({arm.name for arm in weights}) == 16
     for arm in weights + benchmark.ABLATIONS["views"]:
-        recipe = benchmark.load_recipe(arm.recipe, arm.settings)
+        recipe = load_recipe(arm.recipe, arm.settings)
         assert recipe.tokenizer_training.num_epochs == 250
         assert arm.recipe.stem.split("_")[0] == arm.objective
-    assert {benchmark.load_recipe(arm.recipe, arm.settings).tokenizer["augmented_weight"] for arm in weights} == {
+    assert {load_recipe(arm.recipe, arm.settings).tokenizer["augmented_weight"] for arm in weights} == {
         0.05,
         0.1,
         0.15,
