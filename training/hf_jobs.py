@@ -72,7 +72,7 @@ def submit_hf_jobs(cells: list[Cell], options: argparse.Namespace, lock: int) ->
     for command in [*uploads, *waiting] if waiting else []:
         hf(*command)
     print(
-        f"{len(waiting)} jobs started, {len(jobs) - len(waiting)} were running; --table-only fetches what is finished"
+        f"{len(waiting)} jobs started, {len(jobs) - len(waiting)} run already; --table-only fetches what is finished"
     )
     return {}
 
@@ -119,7 +119,7 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError("--executor hf-jobs needs --bucket ORG/NAME")
     check_repo_id(options.bucket)
     if unknown := set(parameters(options.hf)) - {"flavor", "image", "namespace", "timeout"}:
-        raise ValueError(f"unknown --hf {', '.join(sorted(unknown))}; known are flavor, image, namespace and timeout")
+        raise ValueError(f"unknown --hf {', '.join(sorted(unknown))}; known are flavor, image, namespace, timeout")
 
 
 def _creation(bucket: str) -> list[str]:
