@@ -50,13 +50,12 @@ def submit_hf_jobs(cells: list[Cell], options: argparse.Namespace, lock: int) ->
     arms = {cell.arm.name: cell.arm.recipe for cell in cells}
     uploads += [["buckets", "cp", str(file), f"{bucket}/jobs/recipes/{name}.yaml"] for name, file in arms.items()]
     datasets = sorted({cell.dataset for cell in cells})
-    for place, name, pattern in (
-        (options.data_dir, "data", "*{0}/{0}_*.tsv"),
-        (options.fcn, "fcn", "{0}.safetensors"),
-    ):
-        if place:
-            wanted = _included(pattern.format(dataset) for dataset in datasets)
-            uploads.append(["buckets", "sync", str(place), f"{bucket}/jobs/{name}", *wanted])
+    if options.data_dir:
+        files = _included(f"*{name}/{name}_*.tsv" for name in datasets)
+        uploads.append(["buckets", "sync", options.data_dir, f"{bucket}/jobs/data", *files])
+    if options.fcn:
+        files = _included(f"{name}.safetensors" for name in datasets)
+        uploads.append(["buckets", "sync", options.fcn, f"{bucket}/jobs/fcn", *files])
     jobs = {_label(cell.name): hf_job(cell, options) for cell in cells}
     if options.dry_run:
         folder.mkdir(exist_ok=True)
@@ -71,9 +70,7 @@ def submit_hf_jobs(cells: list[Cell], options: argparse.Namespace, lock: int) ->
     waiting = [command for name, command in jobs.items() if name not in known]
     for command in [*uploads, *waiting] if waiting else []:
         hf(*command)
-    print(
-        f"{len(waiting)} jobs started, {len(jobs) - len(waiting)} run already; --table-only fetches what is finished"
-    )
+    print(f"{len(waiting)} jobs started, {len(jobs) - len(waiting)} run already; --table-only fetches their cells")
     return {}
 
 
