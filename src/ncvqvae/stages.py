@@ -2,8 +2,10 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from datasets import Dataset
@@ -17,7 +19,8 @@ from .modeling_ncvqvae import NCVQVAEModel
 from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .recipes import Recipe
 from .runs import check_writable, default_work_dir, note_run, save
-from .series import fit_scaler, hold_out, to_tensors
+from .series import check_finite, fit_scaler, hold_out, read_labels
+from .streaming import StreamedValues, Values, chunks, column_array, open_values
 from .training import History, Inputs, Stage, derived_seed, fit
 
 
@@ -26,13 +29,13 @@ ENCODING_BATCH = 256
 
 @dataclass
 class TrainingData:
-    """A training split in memory, on the device it is trained on.
+    """A training split on the device it is trained on, or streamed to it where it is too large; see `open_values`.
 
     `values` `(series, channels, length)` in their own units, `labels` `(series,)` or `None`; `train` and `held_out`
     are indices of series. `name` is that of the archive's dataset, if it is one.
     """
 
-    values: Tensor
+    values: Values
     labels: Tensor | None
     label_names: list[str]
     train: Tensor
@@ -42,21 +45,44 @@ class TrainingData:
     @classmethod
     def from_dataset(cls, dataset: Dataset, recipe: Recipe) -> "TrainingData":
         """Raises `ValueError` for a split that is empty, or a class with fewer than two series."""
-        values, labels = to_tensors(dataset)
+        device = PartialState().device
+        values, labels = open_values(dataset, device), read_labels(dataset)
+        check_finite(values)
         names = dataset.features["label"].names if labels is not None else []
         for index, name in enumerate(names):
             if (count := int((labels == index).sum())) < 2:
                 raise ValueError(f"class {name!r} has {count} training series; each class needs two or more")
-        train, held_out = hold_out(labels, len(values), recipe.validation_fraction, derived_seed(recipe.seed, "split"))
-        device = PartialState().device
+        train, held_out = split_series(dataset, recipe)
         labels = None if labels is None else labels.to(device)
         name = dataset.info.config_name if dataset.info.config_name != "default" else None
-        return cls(values.to(device), labels, names, train.to(device), held_out.to(device), name)
+        return cls(values, labels, names, train.to(device), held_out.to(device), name)
+
+    def part(self, indices: Tensor) -> Values:
+        """The series at `indices`."""
+        return self.values.select(indices) if isinstance(self.values, StreamedValues) else self.values[indices]
+
+    @cached_property
+    def scaler(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each channel."""
+        return fit_scaler(self.values)
 
     @property
     def label_shares(self) -> list[float]:
         counts = torch.bincount(self.labels, minlength=len(self.label_names))
         return (counts / counts.sum()).tolist()
+
+
+def split_series(dataset: Dataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Indices of the series of a training split to train on, and of those held out.
+
+    Where there is a column `series`, all series that have one value there are on one side.
+    """
+    groups = None
+    if "series" in dataset.column_names:
+        sources = column_array(dataset, "series").to_numpy(zero_copy_only=False)
+        groups = torch.from_numpy(np.unique(sources, return_inverse=True)[1])
+    seed = derived_seed(recipe.seed, "split")
+    return hold_out(read_labels(dataset), len(dataset), recipe.validation_fraction, seed, groups)
 
 
 def train(
@@ -92,7 +118,7 @@ def train(
 
 def tokenizer_config(data: TrainingData, recipe: Recipe) -> NCVQVAEConfig:
     """The configuration of stage 1, with what the data decides."""
-    mean, std = fit_scaler(data.values)
+    mean, std = data.scaler
     _, channels, length = data.values.shape
     if min(len(data.train) * recipe.tokenizer_training.repeats, recipe.tokenizer_training.batch_size) < 2:
         raise ValueError("stage 1 needs batches of two series or more, for its batch norm")
@@ -107,7 +133,7 @@ def train_tokenizer(
     config = tokenizer_config(data, recipe)
     torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
     model = NCVQVAEForPreTraining(config).to(data.values.device)
-    tokenizer, values = model.tokenizer, data.values[data.train]
+    tokenizer, values = model.tokenizer, data.part(data.train)
 
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
         batch = values[indices]
@@ -117,7 +143,7 @@ def train_tokenizer(
         return {"values": batch, "augmented_values": tokenizer.scale.inverse(view)}
 
     def evaluate(model: NCVQVAEForPreTraining) -> dict[str, float]:
-        return score_tokenizer(model.tokenizer, data.values[data.held_out])
+        return score_tokenizer(model.tokenizer, data.part(data.held_out))
 
     stage = Stage("tokenizer", len(values), inputs, evaluate if len(data.held_out) else None)
     settings = recipe.tokenizer_training
@@ -139,9 +165,9 @@ def train_prior(
     model = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **classes, **recipe.prior).to(data.values.device)
     # Drawing codes anew at each step needs the latents they are drawn from.
     kind = "latents" if recipe.code_temperature else "codes"
-    encoded = encode_all(tokenizer, data.values[data.train], kind)
+    encoded = encode_all(tokenizer, data.part(data.train), kind)
     labels = None if data.labels is None else data.labels[data.train]
-    held_out_codes = encode_all(tokenizer, data.values[data.held_out], "codes") if len(data.held_out) else None
+    held_out_codes = encode_all(tokenizer, data.part(data.held_out), "codes") if len(data.held_out) else None
     held_out_labels = None if data.labels is None else data.labels[data.held_out]
 
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
@@ -163,13 +189,13 @@ def train_prior(
 
 
 @torch.no_grad()
-def encode_all(tokenizer: NCVQVAEModel, values: Tensor, kind: str) -> Tensor:
+def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str) -> Tensor:
     """`codes` or `latents` of all series."""
     return torch.cat([tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH)])
 
 
 @torch.no_grad()
-def score_tokenizer(tokenizer: NCVQVAEModel, values: Tensor) -> dict[str, float]:
+def score_tokenizer(tokenizer: NCVQVAEModel, values: Values) -> dict[str, float]:
     """Mean squared errors of the scaled series' reconstruction and of its spectrogram, perplexity and usage of the
     codes, all over the whole of `values`.
     """
@@ -203,6 +229,9 @@ def score_prior(
 def check_run(work_dir: Path, recipe: Recipe, data: TrainingData, resume: bool) -> None:
     """Notes in `work_dir` what is trained on what; see `note_run`."""
     check_writable(work_dir)
-    digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()
-    run = recipe.to_dict() | {"classes": data.label_names, "shape": list(data.values.shape), "data": digest}
+    digest = hashlib.sha256()
+    for part in chunks(data.values):
+        digest.update(part.cpu().numpy().tobytes())
+    found = {"classes": data.label_names, "shape": list(data.values.shape), "data": digest.hexdigest()}
+    run = recipe.to_dict() | found
     note_run(work_dir, run, resume)
