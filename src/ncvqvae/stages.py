@@ -1,6 +1,7 @@
 """The two stages of a run: from a dataset and a recipe to a trained tokenizer, then to a prior that holds it."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -165,13 +166,15 @@ def train_prior(
     model = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **classes, **recipe.prior).to(data.values.device)
     # Drawing codes anew at each step needs the latents they are drawn from.
     kind = "latents" if recipe.code_temperature else "codes"
-    encoded = encode_all(tokenizer, data.part(data.train), kind)
+    streamed = kind == "latents" and isinstance(data.values, StreamedValues)
+    file = work_dir / "prior" / "latents.bin" if streamed else None
+    encoded = encode_all(tokenizer, data.part(data.train), kind, file)
     labels = None if data.labels is None else data.labels[data.train]
     held_out_codes = encode_all(tokenizer, data.part(data.held_out), "codes") if len(data.held_out) else None
     held_out_labels = None if data.labels is None else data.labels[data.held_out]
 
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
-        batch = encoded[indices]
+        batch = encoded[indices.to(encoded.device)].to(indices.device)
         if kind == "latents":
             batch = model.tokenizer.quantizer.sample(batch, recipe.code_temperature, generator)
         return {"codes": batch} | ({} if labels is None else {"labels": labels[indices]})
@@ -189,9 +192,16 @@ def train_prior(
 
 
 @torch.no_grad()
-def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str) -> Tensor:
-    """`codes` or `latents` of all series."""
-    return torch.cat([tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH)])
+def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str, file: Path | None = None) -> Tensor:
+    """`codes` or `latents` of all series; with a `file`, they are mapped from there and not held in memory."""
+    batches = (tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH))
+    if file is None:
+        return torch.cat(list(batches))
+    with file.open("wb") as stream:
+        for batch in batches:
+            stream.write(batch.cpu().numpy().tobytes())
+    shape = (len(values), *batch.shape[1:])
+    return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=batch.dtype).view(shape)
 
 
 @torch.no_grad()
