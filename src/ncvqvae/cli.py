@@ -53,12 +53,16 @@ def _parser() -> argparse.ArgumentParser:
 
     add = command(
         train,
-        "train both stages on a dataset of the UCR or UEA archive",
+        "train both stages on a dataset of the UCR or UEA archive, or on series of your own",
         "Leaves the checkpoint, three pictures and a table. The test split is looked at only for those, at the end.",
     ).add_argument
-    add("dataset", help="its name, as the archive spells it: GunPoint")
+    add_data_options(add)
     add_run_options(add)
-    add("--output-dir", metavar="DIR", help="the checkpoint's folder (default: ncvqvae-gunPoint for GunPoint)")
+    add(
+        "--output-dir",
+        metavar="DIR",
+        help="the checkpoint's folder (default: ncvqvae-gunPoint for GunPoint, ncvqvae-mine for data/mine.csv)",
+    )
     add("--figures", metavar="DIR", help="folder of the pictures (default: the checkpoint's)")
 
     add = command(sample, "generate series into a file", "What is not given comes from the checkpoint.").add_argument
@@ -128,6 +132,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, metavar="N", help="of the server (default: the first free one from 7860)")
     command(info, "what is in a checkpoint", "").add_argument("checkpoint", help="a folder or an id on the Hub")
     return parser
+
+
+def add_data_options(add: Callable) -> None:
+    """What names the series to train on, for `training_data`."""
+    add("dataset", nargs="?", help="of the archive, as it spells it: GunPoint; or else --data")
+    add(
+        "--data",
+        metavar="SOURCE",
+        help="series of your own: a .csv or .parquet (a series or a value in a row), .npy, .npz, a folder of "
+        "save_to_disk, or ORG/NAME or ORG/NAME:CONFIG on the Hub",
+    )
+    add("--test", metavar="SOURCE", help="series to test on at the end, likewise (default: the split test of --data)")
+    add("--label-column", metavar="NAME", help="holds the classes (default: label if there is one, else no classes)")
+    add("--window", type=int, metavar="N", help="cut series into windows of N samples (default: not)")
+    add("--stride", type=int, metavar="N", help="samples from one window's start to the next (default: --window)")
 
 
 def add_run_options(add: Callable) -> None:

@@ -4,15 +4,20 @@ CSV and parquet hold a series in a row: a column `label` where there are classes
 c0_1, ...` channel after channel. npz holds the arrays `values` `(series, channels, length)` and `labels`.
 """
 
+import contextlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS = (".csv", ".npz", ".parquet")
 
@@ -76,19 +81,37 @@ def _write(path: str | Path, array: np.ndarray, labels: Sequence[str] | None, co
 
 
 def _read(path: Path) -> tuple[np.ndarray, list[str] | None]:
-    try:
-        if path.suffix == ".npz":
-            with np.load(path) as arrays:
-                labels = [str(label) for label in arrays["labels"]] if "labels" in arrays else None
-                return arrays["values"], labels
+    if path.suffix == ".npz":
+        return read_arrays(path)
+    table = read_table(path)
+    labels = [str(label) for label in table.pop("label")] if "label" in table else None
+    with _explained(path):
+        return table.to_numpy(np.float64), labels
+
+
+def read_arrays(path: Path) -> tuple[np.ndarray, list[str] | None]:
+    """`values` and `labels` of an npz file. Raises `ValueError` for one that is damaged or lacks values."""
+    with _explained(path), np.load(path) as arrays:
+        labels = [str(label) for label in arrays["labels"]] if "labels" in arrays else None
+        return arrays["values"], labels
+
+
+def read_table(path: Path, label_column: str = "label") -> "pd.DataFrame":
+    """A CSV or parquet file. Raises `ValueError` for one that is no table, or whose columns have no names."""
+    with _explained(path):
         import pandas as pd
 
         # As text: a class may be called "null".
-        table = pd.read_csv(path, converters={"label": str}) if path.suffix == ".csv" else pd.read_parquet(path)
+        table = pd.read_csv(path, converters={label_column: str}) if path.suffix == ".csv" else pd.read_parquet(path)
         if path.suffix == ".csv" and all(_is_number(column) for column in table.columns):
             raise ValueError("its first line is a series, not the names of the columns")
-        labels = [str(label) for label in table.pop("label")] if "label" in table else None
-        return table.to_numpy(np.float64), labels
+        return table
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise ValueError(

@@ -1,13 +1,15 @@
-"""Series as Hugging Face datasets and as tensors: the columns, what happens to gaps, the scaler, the split held
-out.
-"""
+"""Series as Hugging Face datasets and as tensors: the columns, the classes, the scaler, the split held out."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import ClassLabel, Dataset, Features, List, Value
 from torch import Tensor
+
+from .gaps import fill_gaps
+from .streaming import StreamedValues, Values, chunks, column_array
 
 
 def series_features(num_channels: int, length: int, label_names: Sequence[str] | None) -> Features:
@@ -42,7 +44,7 @@ def series_dataset(
     if np.ndim(values[0]) < 1:
         raise ValueError("values must be (series, length) or (series, channels, length), found one series only")
     filled = fill_gaps(arrays).astype(np.float32)
-    columns: dict[str, object] = {"values": list(filled)}
+    columns: dict[str, object] = {"values": values_column(filled)}
     if labels is not None:
         names = [label_name(label) for label in labels]
         if len(names) != len(arrays):
@@ -76,43 +78,11 @@ def sort_labels(names: Sequence[str]) -> list[str]:
         return sorted(distinct)
 
 
-def fill_gaps(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Series `(channels, length)` with gaps to one array `(series, channels, length)` without.
-
-    Two policies, one for each kind of dataset. Where series differ in length, or NaN stands only at their ends (the
-    archive's padding), the series are of unequal length: each is stretched linearly to the longest, so that its whole
-    shape stays. Where NaN stands anywhere else, values are missing: each is interpolated linearly in time, and
-    takes the nearest known value at the ends.
-
-    Raises:
-        ValueError: for series of unequal channels, or one without any value.
-    """
-    if len({len(series) for series in arrays}) > 1:
-        raise ValueError(f"series differ in their channels: {sorted({len(series) for series in arrays})}")
-    ends = [_end(series) for series in arrays]
-    if min(ends) == 0:
-        raise ValueError(f"series {ends.index(0)} holds no value at all, only NaN")
-    longest = max(series.shape[1] for series in arrays)
-    padded = all(not np.isnan(series[:, :end]).any() for series, end in zip(arrays, ends, strict=True))
-    filled = []
-    for series, end in zip(arrays, ends, strict=True):
-        part = series[:, :end] if padded else series
-        points = np.arange(part.shape[1])
-        target = np.linspace(0, part.shape[1] - 1, longest)
-        if (known := ~np.isnan(part)).all() and len(points) == longest:
-            filled.append(part)
-        else:
-            pairs = zip(part, known, strict=True)
-            filled.append(np.stack([np.interp(target, points[k], channel[k]) for channel, k in pairs if k.any()]))
-        if len(filled[-1]) < len(series):
-            raise ValueError(f"series {len(filled) - 1} has a channel that holds no value at all, only NaN")
-    return np.stack(filled)
-
-
-def _end(series: np.ndarray) -> int:
-    """Samples before the NaN that all channels end in."""
-    known = (~np.isnan(series)).any(0).nonzero()[0]
-    return int(known[-1]) + 1 if len(known) else 0
+def values_column(values: np.ndarray) -> pa.Array:
+    """`values` `(series, channels, length)` as a column of Arrow, without a copy where they are contiguous."""
+    _, channels, length = values.shape
+    column = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), length)
+    return pa.FixedSizeListArray.from_arrays(column, channels)
 
 
 def to_tensors(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
@@ -122,47 +92,73 @@ def to_tensors(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
         ValueError: for an empty dataset, one without `values`, values of unequal shapes, NaN or infinite, or labels
             that are no `ClassLabel`.
     """
-    if "values" not in dataset.column_names:
-        raise ValueError(f"the dataset needs a column 'values', found {', '.join(dataset.column_names)}")
-    if not len(dataset):
-        raise ValueError("there are no series: the split is empty")
-    table = dataset.with_format("arrow")[:]
-    first = np.asarray(table["values"][0].as_py(), dtype=np.float32)
-    flat = table["values"].combine_chunks()
-    while hasattr(flat, "flatten") and flat.type.num_fields:
-        flat = flat.flatten()
-    values = torch.from_numpy(flat.to_numpy(zero_copy_only=False).astype(np.float32))
-    shape = (len(table), *np.atleast_2d(first).shape)
-    if first.ndim > 2 or values.numel() != np.prod(shape):
-        raise ValueError("all values must be (channels, length) of one shape; `series_dataset` stretches unequal ones")
-    values = values.view(shape)
-    if bad := int((~values.isfinite()).flatten(1).any(1).sum()):
+    values = StreamedValues(dataset)[:]
+    check_finite(values)
+    return values, read_labels(dataset)
+
+
+def check_finite(values: Values) -> None:
+    """Raises `ValueError` for `values` `(series, channels, length)` that are NaN or infinite."""
+    if bad := sum(int((~part.isfinite()).flatten(1).any(1).sum()) for part in chunks(values)):
         raise ValueError(f"{bad} of {len(values)} series hold NaN or infinite values; `series_dataset` fills gaps")
+
+
+def read_labels(dataset: Dataset) -> Tensor | None:
+    """`labels` `(series,)` of a dataset; `None` where it has no classes.
+
+    Raises:
+        ValueError: for labels that are missing or no `ClassLabel`.
+    """
     if "label" not in dataset.column_names:
-        return values, None
+        return None
     if not isinstance(dataset.features["label"], ClassLabel):
         raise ValueError("the column 'label' is no ClassLabel; call dataset.class_encode_column('label') first")
-    labels = table["label"].to_pylist()
-    if any(label is None or label < 0 for label in labels):
+    labels = column_array(dataset, "label")
+    if labels.null_count or (ids := torch.from_numpy(labels.to_numpy().copy())).min() < 0:
         raise ValueError("a series has no label; label all series or none")
-    return values, torch.tensor(labels)
+    return ids
 
 
-def fit_scaler(values: Tensor) -> tuple[list[float], list[float]]:
+def spread(dataset: Dataset, most_series: int = 20_000, most_values: int = 2**28) -> Dataset:
+    """The dataset or, where it is larger than that, every k-th of its series."""
+    _, channels, length = StreamedValues(dataset).shape
+    step = -(-len(dataset) // max(min(most_series, most_values // (channels * length)), 1))
+    return dataset if step == 1 else dataset.select(range(0, len(dataset), step))
+
+
+def fit_scaler(values: Values) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel over all of `values` `(series, channels, length)`.
 
     Raises:
         ValueError: for a channel that is constant.
     """
-    values = values.cpu().double()
-    mean, std = values.mean((0, 2)), values.std((0, 2), correction=0)
+    count, mean, squares = 0, 0.0, 0.0
+    for part in chunks(values):  # two moments of what was seen and of a part give those of both (Chan et al., 1983)
+        size = part.shape[0] * part.shape[2]
+        variance, part_mean = torch.var_mean(part.cpu().double(), (0, 2), correction=0)
+        shift, count = part_mean - mean, count + size
+        squares = squares + variance * size + shift.square() * (count - size) * size / count
+        mean = mean + shift * (size / count)
+    std = (squares / count).sqrt()
     if (std == 0).any():
         raise ValueError(f"channel {int(std.argmin())} is constant over the whole training split; remove it")
     return mean.tolist(), std.tolist()
 
 
-def hold_out(labels: Tensor | None, size: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the series to train on and of those held out, `fraction` of each class, rounded."""
+def hold_out(
+    labels: Tensor | None, size: int, fraction: float, seed: int, groups: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Indices of the series to train on and of those held out, `fraction` of each class, rounded.
+
+    Where `groups` `(series,)` numbers the source of each, such as the recording that windows were cut from, whole
+    sources are held out, so that no source is on both sides.
+    """
+    if groups is not None:
+        numbers, source = groups.unique(return_inverse=True)
+        if labels is not None:
+            labels = torch.zeros_like(numbers).scatter_(0, source, labels)
+        sides = hold_out(labels, len(numbers), fraction, seed)
+        return tuple(torch.isin(source, side).nonzero()[:, 0] for side in sides)
     generator = torch.Generator().manual_seed(seed)
     labels = torch.zeros(size, dtype=torch.long) if labels is None else labels
     held = []

@@ -1,10 +1,13 @@
 """The two stages of a run: from a dataset and a recipe to a trained tokenizer, then to a prior that holds it."""
 
 import hashlib
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
@@ -20,7 +23,8 @@ from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .plots import plot_reconstructions, plot_samples
 from .recipes import Recipe
 from .runs import check_writable, default_work_dir, note_run, process_state, save
-from .series import fit_scaler, hold_out, to_tensors
+from .series import check_finite, fit_scaler, hold_out, read_labels
+from .streaming import StreamedValues, Values, chunks, column_array, open_values
 from .training import Inputs, Stage, derived_seed, fit
 
 
@@ -30,13 +34,13 @@ DRAWN = 64  # series in the pictures that a tracker gets
 
 @dataclass
 class TrainingData:
-    """A training split in memory, on the device it is trained on.
+    """A training split on the device it is trained on, or streamed to it where it is too large; see `open_values`.
 
     `values` `(series, channels, length)` in their own units, `labels` `(series,)` or `None`; `train` and `held_out`
     are indices of series. `name` is that of the archive's dataset, if it is one.
     """
 
-    values: Tensor
+    values: Values
     labels: Tensor | None
     label_names: list[str]
     train: Tensor
@@ -46,21 +50,44 @@ class TrainingData:
     @classmethod
     def from_dataset(cls, dataset: Dataset, recipe: Recipe) -> "TrainingData":
         """Raises `ValueError` for a split that is empty, or a class with fewer than two series."""
-        values, labels = to_tensors(dataset)
+        device = process_state().device
+        values, labels = open_values(dataset, device), read_labels(dataset)
+        check_finite(values)
         names = dataset.features["label"].names if labels is not None else []
         for index, name in enumerate(names):
             if (count := int((labels == index).sum())) < 2:
                 raise ValueError(f"class {name!r} has {count} training series; each class needs two or more")
-        train, held_out = hold_out(labels, len(values), recipe.validation_fraction, derived_seed(recipe.seed, "split"))
-        device = process_state().device
+        train, held_out = split_series(dataset, recipe)
         labels = None if labels is None else labels.to(device)
         name = dataset.info.config_name if dataset.info.config_name != "default" else None
-        return cls(values.to(device), labels, names, train.to(device), held_out.to(device), name)
+        return cls(values, labels, names, train.to(device), held_out.to(device), name)
+
+    def part(self, indices: Tensor) -> Values:
+        """The series at `indices`."""
+        return self.values.select(indices) if isinstance(self.values, StreamedValues) else self.values[indices]
+
+    @cached_property
+    def scaler(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each channel."""
+        return fit_scaler(self.values)
 
     @property
     def label_shares(self) -> list[float]:
         counts = torch.bincount(self.labels, minlength=len(self.label_names))
         return (counts / counts.sum()).tolist()
+
+
+def split_series(dataset: Dataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Indices of the series of a training split to train on, and of those held out.
+
+    Where there is a column `series`, all series that have one value there are on one side.
+    """
+    groups = None
+    if "series" in dataset.column_names:
+        sources = column_array(dataset, "series").to_numpy(zero_copy_only=False)
+        groups = torch.from_numpy(np.unique(sources, return_inverse=True)[1])
+    seed = derived_seed(recipe.seed, "split")
+    return hold_out(read_labels(dataset), len(dataset), recipe.validation_fraction, seed, groups)
 
 
 def train(
@@ -109,7 +136,7 @@ def train(
 
 def tokenizer_config(data: TrainingData, recipe: Recipe) -> NCVQVAEConfig:
     """The configuration of stage 1, with what the data decides."""
-    mean, std = fit_scaler(data.values)
+    mean, std = data.scaler
     _, channels, length = data.values.shape
     if min(len(data.train) * recipe.tokenizer_training.repeats, recipe.tokenizer_training.batch_size) < 2:
         raise ValueError("stage 1 needs batches of two series or more, for its batch norm")
@@ -124,7 +151,7 @@ def train_tokenizer(
     config = tokenizer_config(data, recipe)
     torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
     model = NCVQVAEForPreTraining(config).to(data.values.device)
-    tokenizer, values = model.tokenizer, data.values[data.train]
+    tokenizer, values = model.tokenizer, data.part(data.train)
 
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
         batch = values[indices]
@@ -134,7 +161,7 @@ def train_tokenizer(
         return {"values": batch, "augmented_values": tokenizer.scale.inverse(view)}
 
     def evaluate(model: NCVQVAEForPreTraining) -> dict[str, float]:
-        return score_tokenizer(model.tokenizer, data.values[data.held_out])
+        return score_tokenizer(model.tokenizer, data.part(data.held_out))
 
     def draw(model: NCVQVAEForPreTraining, file: Path) -> None:
         again = model.tokenizer.reconstruct(shown)
@@ -165,13 +192,15 @@ def train_prior(
     model = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **classes, **recipe.prior).to(data.values.device)
     # Drawing codes anew at each step needs the latents they are drawn from.
     kind = "latents" if recipe.code_temperature else "codes"
-    encoded = encode_all(tokenizer, data.values[data.train], kind)
+    streamed = kind == "latents" and isinstance(data.values, StreamedValues)
+    file = work_dir / "prior" / "latents.bin" if streamed else None
+    encoded = encode_all(tokenizer, data.part(data.train), kind, file)
     labels = None if data.labels is None else data.labels[data.train]
-    held_out_codes = encode_all(tokenizer, data.values[data.held_out], "codes") if len(data.held_out) else None
+    held_out_codes = encode_all(tokenizer, data.part(data.held_out), "codes") if len(data.held_out) else None
     held_out_labels = None if data.labels is None else data.labels[data.held_out]
 
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
-        batch = encoded[indices]
+        batch = encoded[indices.to(encoded.device)].to(indices.device)
         if kind == "latents":
             batch = model.tokenizer.quantizer.sample(batch, recipe.code_temperature, generator)
         return {"codes": batch} | ({} if labels is None else {"labels": labels[indices]})
@@ -199,13 +228,20 @@ def train_prior(
 
 
 @torch.no_grad()
-def encode_all(tokenizer: NCVQVAEModel, values: Tensor, kind: str) -> Tensor:
-    """`codes` or `latents` of all series."""
-    return torch.cat([tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH)])
+def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str, file: Path | None = None) -> Tensor:
+    """`codes` or `latents` of all series; with a `file`, they are mapped from there and not held in memory."""
+    batches = (tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH))
+    if file is None:
+        return torch.cat(list(batches))
+    with file.open("wb") as stream:
+        for batch in batches:
+            stream.write(batch.cpu().numpy().tobytes())
+    shape = (len(values), *batch.shape[1:])
+    return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=batch.dtype).view(shape)
 
 
 @torch.no_grad()
-def score_tokenizer(tokenizer: NCVQVAEModel, values: Tensor) -> dict[str, float]:
+def score_tokenizer(tokenizer: NCVQVAEModel, values: Values) -> dict[str, float]:
     """Mean squared errors of the scaled series' reconstruction and of its spectrogram, perplexity and usage of the
     codes, all over the whole of `values`.
     """
@@ -239,8 +275,11 @@ def score_prior(
 def check_run(work_dir: Path, recipe: Recipe, data: TrainingData, resume: bool, start: Start | None = None) -> None:
     """Notes in `work_dir` what is trained on what; see `note_run`."""
     check_writable(work_dir)
-    digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()
-    run = recipe.to_dict() | {"classes": data.label_names, "shape": list(data.values.shape), "data": digest}
+    digest = hashlib.sha256()
+    for part in chunks(data.values):
+        digest.update(part.cpu().numpy().tobytes())
+    found = {"classes": data.label_names, "shape": list(data.values.shape), "data": digest.hexdigest()}
+    run = recipe.to_dict() | found
     if start is not None:
         run |= {"checkpoint": _digest(start.model), "frozen": list(start.frozen)}
     note_run(work_dir, run, resume)

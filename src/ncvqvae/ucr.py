@@ -15,7 +15,8 @@ import pyarrow as pa
 from datasets import DatasetDict
 from tqdm.auto import tqdm
 
-from .series import fill_gaps, label_name, series_features, sort_labels
+from .gaps import fill_gaps
+from .series import label_name, series_features, sort_labels, values_column
 
 
 SPLITS = {"train": "TRAIN", "test": "TEST"}
@@ -91,10 +92,8 @@ class UCR(datasets.ArrowBasedBuilder):
         return generators
 
     def _generate_tables(self, values: np.ndarray, labels: list[int]) -> Iterator[tuple[int, pa.Table]]:
-        _, channels, length = values.shape
-        column = pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).ravel()), length)
-        column = pa.FixedSizeListArray.from_arrays(column, channels)
-        yield 0, pa.table([column, pa.array(labels)], names=["values", "label"]).cast(self.info.features.arrow_schema)
+        columns = [values_column(values.astype(np.float32)), pa.array(labels)]
+        yield 0, pa.table(columns, names=["values", "label"]).cast(self.info.features.arrow_schema)
 
 
 def _source(name: str, data_dir: str | Path | None) -> dict[str, str]:
