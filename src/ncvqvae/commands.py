@@ -22,46 +22,6 @@ from .modeling_ncvqvae import NCVQVAEModel
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 
-def train(options: argparse.Namespace) -> None:
-    # The extra `train`, which the other commands do without.
-    from .own_data import training_data
-    from .plots import plot_reconstructions, plot_samples, plot_training
-    from .recipes import load_recipe
-    from .runs import check_writable, default_output_dir
-    from .series import spread, to_tensors
-    from .stages import train as train_stages
-    from .summary import training_summary, unseen_series
-
-    _quiet()
-    recipe = load_recipe(options.recipe, options.set)
-    name, data = training_data(options)
-    folder = Path(options.output_dir or default_output_dir(name))
-    figures = Path(options.figures or folder)
-    check_writable(figures)
-    model, histories = train_stages(data["train"], recipe, folder, options.work_dir, options.resume)
-    figures.mkdir(parents=True, exist_ok=True)
-    plot_training(histories, f"Training on {name}", figures / "training.png")
-
-    seen, unseen, kind = unseen_series(data, recipe)
-    rows, samples, labels = training_summary(model, seen, unseen, seed=recipe.seed, kind=kind)
-    real, real_labels = to_tensors(spread(data["train"]))
-    names = list(model.config.id2label.values())
-    title = f"{name}: the training split and what the model generates"
-    plot_samples(real, real_labels, samples.cpu(), labels, names, title, figures / "samples.png")
-    drawn = to_tensors(spread(unseen))[0][:1000]  # enough to find the best and the worst
-    title = f"{name}: {kind} series and their reconstructions from {model.num_codes} codes"
-    plot_reconstructions(
-        drawn, in_batches(model.reconstruct, drawn, model.device), title, figures / "reconstructions.png"
-    )
-
-    width = max(len(key) for key, _ in rows)
-    print(f"\n{name}, recipe {options.recipe or 'defaults'}")
-    for key, value in rows:
-        print(f"  {key:<{width}}  {value}")
-    print(f"\nmodel: {folder}/    pictures: {figures}/{{samples,reconstructions,training}}.png")
-    print(f"load it: import ncvqvae; AutoModel.from_pretrained({str(folder)!r})")
-
-
 def sample(options: argparse.Namespace) -> None:
     check_output(options.output)
     model = load_checkpoint(options.checkpoint)
