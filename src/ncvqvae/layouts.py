@@ -13,7 +13,7 @@ from .series import values_column
 from .sources import LONG
 
 
-CHUNK_BYTES = 2**26  # of the source, in memory at a time
+CHUNK_BYTES = 2**24  # of the source, in memory at a time
 VERSION = 1  # raise it whenever what `convert` makes changes: it is part of the cache's key
 
 Reader = Callable[[pa.Table], Iterator[np.ndarray]]

@@ -157,9 +157,8 @@ def _prepare(
             stride=stride or window,
             sources="series" if cut_before else None,
         )
-        missing = 0 if padded else surveys[name].num_missing
         stretched = 0 if window else sum(size != longest for size in sizes)
-        prepared[name].info.description = _gaps(missing, stretched)
+        prepared[name].info.description = _gaps(0 if padded else surveys[name].num_missing, stretched)
         prepared[name].info.config_name = None  # which would name a dataset of the archive
     return prepared
 
