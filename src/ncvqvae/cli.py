@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from huggingface_hub.errors import StrictDataclassError
 
-from .commands import demo, embed, evaluate, info, publish, publish_data, publish_space, reconstruct, sample, train
+from .commands import demo, embed, evaluate, info, publish, publish_data, publish_space, reconstruct, sample
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +51,16 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=function)
         return added
 
+    def train(options: argparse.Namespace) -> None:
+        from .training_commands import train  # needs the extra `train`, which the other commands do without
+
+        train(options)
+
+    def finetune(options: argparse.Namespace) -> None:
+        from .training_commands import finetune
+
+        finetune(options)
+
     add = command(
         train,
         "train both stages on a dataset of the UCR or UEA archive, or on series of your own",
@@ -63,6 +73,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the checkpoint's folder (default: ncvqvae-gunPoint for GunPoint, ncvqvae-mine for data/mine.csv)",
     )
+    add("--figures", metavar="DIR", help="folder of the pictures (default: the checkpoint's)")
+
+    add = command(
+        finetune,
+        "train a checkpoint further, on other series, classes, lengths or channels",
+        "What does not fit the new series starts anew, and is named. Without a recipe each stage takes 500 steps.",
+    ).add_argument
+    add("checkpoint", help="to start from: a folder or an id on the Hub, of both stages or of stage 1")
+    add_data_options(add)
+    add_run_options(add)
+    add("--stage", choices=["tokenizer", "prior", "both"], default="both", help="what to train (default: both)")
+    add("--freeze", metavar="PARTS", help="keep these as they are, with commas: encoder,transformer.layers.0")
+    add("--output-dir", metavar="DIR", help="the new checkpoint's folder (default: as for train)")
     add("--figures", metavar="DIR", help="folder of the pictures (default: the checkpoint's)")
 
     add = command(sample, "generate series into a file", "What is not given comes from the checkpoint.").add_argument

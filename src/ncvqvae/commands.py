@@ -81,7 +81,7 @@ def info(options: argparse.Namespace) -> None:
 def publish(options: argparse.Namespace) -> None:
     from .hub import publish as publish_folder
 
-    _quiet()
+    quiet()
     if not Path(options.folder).is_dir():
         raise ValueError(f"there is no folder {options.folder}")
     files, address = publish_folder(options.folder, options.repo_id, options.private, options.dry_run)
@@ -91,7 +91,7 @@ def publish(options: argparse.Namespace) -> None:
 def publish_space(options: argparse.Namespace) -> None:
     from .hub import publish_space as publish_app
 
-    _quiet()
+    quiet()
     _say_what_is_sent(*publish_app(options.folder, options.repo_id, options.private, options.dry_run), options.dry_run)
 
 
@@ -111,7 +111,7 @@ def demo(options: argparse.Namespace) -> None:
     # The extra `demo`, which the other commands do without.
     from .demo import LAUNCH, build_demo
 
-    _quiet()
+    quiet()
     build_demo(options.checkpoint).launch(server_port=options.port, **LAUNCH)
 
 
@@ -172,6 +172,14 @@ def load_checkpoint(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
     return _load_class(MaskGITForTimeSeriesGeneration, checkpoint)
 
 
+def load_any(checkpoint: str) -> MaskGITForTimeSeriesGeneration | NCVQVAEModel:
+    """The composite model, or stage 1 where the checkpoint holds no more."""
+    with contextlib.suppress(OSError):  # for `_load_class` to explain
+        if PreTrainedConfig.get_config_dict(checkpoint)[0].get("model_type") == NCVQVAEModel.config_class.model_type:
+            return _load_class(NCVQVAEModel, checkpoint)
+    return _load_class(MaskGITForTimeSeriesGeneration, checkpoint)
+
+
 def _load_part(checkpoint: str, only: str | None) -> MaskGITForTimeSeriesGeneration | NCVQVAEModel:
     if only == "tokenizer":
         return _load_class(NCVQVAEModel, checkpoint)
@@ -186,7 +194,7 @@ def _load_part(checkpoint: str, only: str | None) -> MaskGITForTimeSeriesGenerat
 def _load_class(kind: type[Model], checkpoint: str) -> Model:
     if not Path(checkpoint).is_dir() and (checkpoint.count("/") > 1 or checkpoint.startswith((".", "/"))):
         raise ValueError(f"there is no folder {checkpoint}")
-    _quiet()
+    quiet()
     try:
         model, report = kind.from_pretrained(checkpoint, output_loading_info=True)
     except OSError as error:
@@ -197,7 +205,7 @@ def _load_class(kind: type[Model], checkpoint: str) -> Model:
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """transformers' own reports are not what a command prints."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()

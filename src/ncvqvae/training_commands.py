@@ -57,7 +57,9 @@ def run(options: argparse.Namespace, recipe: Recipe, start: Start | None = None,
     if only == "tokenizer":
         seen = to_tensors(spread(data["train"]))[0].to(model.device)
         scores = score_tokenizer(model, seen)
-        print(f"  reconstruction error of the training series {scores['reconstruction_error']:.4f}\n\nmodel: {folder}/")
+        print(
+            f"  reconstruction error of the training series {scores['reconstruction_error']:.4f}\n\nmodel: {folder}/"
+        )
         return
     figures.mkdir(parents=True, exist_ok=True)
     _draw(model, data, histories, name, recipe, figures)
