@@ -196,7 +196,7 @@ def test_a_dataset_of_the_archive_goes_to_the_hub_and_comes_back_exactly(tmp_pat
                     assert found[split].data.table.equals(ours[split].data.table)
         assert "Dau" in DatasetCard.load("org/ucr").text
         from ncvqvae.recipes import Recipe
-        from ncvqvae.stages import TrainingData
+        from ncvqvae.training_data import TrainingData
         assert TrainingData.from_dataset(found["train"], Recipe()).name == "GunPoint"
     """
     with LoopbackHub() as hub:

@@ -12,9 +12,11 @@ from loopback_hub import LoopbackHub
 from ncvqvae.cli import main
 from ncvqvae.own_data import describe, load_series
 from ncvqvae.recipes import load_recipe
+from ncvqvae.scores import encode_all
 from ncvqvae.series import fit_scaler, series_dataset, to_tensors
-from ncvqvae.stages import TrainingData, encode_all, split_series, train
+from ncvqvae.stages import train
 from ncvqvae.streaming import StreamedValues
+from ncvqvae.training_data import TrainingData, split_series
 from test_hub import in_a_fresh_process
 from test_training import SETTINGS, assert_same, states, toy_dataset
 

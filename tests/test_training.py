@@ -16,8 +16,9 @@ from transformers import AutoModel
 from ncvqvae.recipes import load_recipe
 from ncvqvae.runs import default_work_dir
 from ncvqvae.series import series_dataset
-from ncvqvae.stages import TrainingData, check_run, train, train_prior, train_tokenizer
+from ncvqvae.stages import check_run, train, train_prior, train_tokenizer
 from ncvqvae.training import batch_indices
+from ncvqvae.training_data import TrainingData
 
 
 SETTINGS = [

@@ -13,7 +13,8 @@ from ncvqvae import NCVQVAEModel
 from ncvqvae.cli import add_run_options, run
 from ncvqvae.recipes import load_recipe
 from ncvqvae.runs import check_writable, default_output_dir, default_work_dir, save
-from ncvqvae.stages import TrainingData, check_run, train_prior
+from ncvqvae.stages import check_run, train_prior
+from ncvqvae.training_data import TrainingData
 from ncvqvae.ucr import load_ucr
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from ncvqvae.cli import add_run_options, run
 from ncvqvae.recipes import load_recipe
 from ncvqvae.runs import check_writable, default_output_dir, default_work_dir, save
-from ncvqvae.stages import TrainingData, check_run, score_tokenizer, train_tokenizer
+from ncvqvae.scores import score_tokenizer
+from ncvqvae.stages import check_run, train_tokenizer
+from ncvqvae.training_data import TrainingData
 from ncvqvae.ucr import load_ucr
 
 

@@ -21,8 +21,8 @@ from .metrics import frechet_distance
 from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
 from .probes import strong_probe, thesis_probe
+from .scores import encode_all, score_tokenizer
 from .series import to_tensors
-from .stages import encode_all, score_tokenizer
 from .training import derived_seed
 
 

@@ -1,13 +1,9 @@
 """The two stages of a run: from a dataset and a recipe to a trained tokenizer, then to a prior that holds it."""
 
 import hashlib
-import math
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
@@ -16,78 +12,19 @@ from .augmentations import augment
 from .configuration_ncvqvae import NCVQVAEConfig
 from .finetuning import Start, adapt_recipe
 from .history import History
-from .metrics import codebook_usage
 from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
 from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .plots import plot_reconstructions, plot_samples
 from .recipes import Recipe
 from .runs import check_writable, default_work_dir, note_run, process_state, save
-from .series import check_finite, fit_scaler, hold_out, read_labels
-from .streaming import StreamedValues, Values, chunks, column_array, open_values
+from .scores import encode_all, score_prior, score_tokenizer
+from .streaming import StreamedValues, chunks
 from .training import Inputs, Stage, derived_seed, fit
+from .training_data import TrainingData
 
 
-ENCODING_BATCH = 256
 DRAWN = 64  # series in the pictures that a tracker gets
-
-
-@dataclass
-class TrainingData:
-    """A training split on the device it is trained on, or streamed to it where it is too large; see `open_values`.
-
-    `values` `(series, channels, length)` in their own units, `labels` `(series,)` or `None`; `train` and `held_out`
-    are indices of series. `name` is that of the archive's dataset, if it is one.
-    """
-
-    values: Values
-    labels: Tensor | None
-    label_names: list[str]
-    train: Tensor
-    held_out: Tensor
-    name: str | None
-
-    @classmethod
-    def from_dataset(cls, dataset: Dataset, recipe: Recipe) -> "TrainingData":
-        """Raises `ValueError` for a split that is empty, or a class with fewer than two series."""
-        device = process_state().device
-        values, labels = open_values(dataset, device), read_labels(dataset)
-        check_finite(values)
-        names = dataset.features["label"].names if labels is not None else []
-        for index, name in enumerate(names):
-            if (count := int((labels == index).sum())) < 2:
-                raise ValueError(f"class {name!r} has {count} training series; each class needs two or more")
-        train, held_out = split_series(dataset, recipe)
-        labels = None if labels is None else labels.to(device)
-        name = dataset.info.config_name if dataset.info.config_name != "default" else None
-        return cls(values, labels, names, train.to(device), held_out.to(device), name)
-
-    def part(self, indices: Tensor) -> Values:
-        """The series at `indices`."""
-        return self.values.select(indices) if isinstance(self.values, StreamedValues) else self.values[indices]
-
-    @cached_property
-    def scaler(self) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation of each channel."""
-        return fit_scaler(self.values)
-
-    @property
-    def label_shares(self) -> list[float]:
-        counts = torch.bincount(self.labels, minlength=len(self.label_names))
-        return (counts / counts.sum()).tolist()
-
-
-def split_series(dataset: Dataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Indices of the series of a training split to train on, and of those held out.
-
-    Where there is a column `series`, all series that have one value there are on one side.
-    """
-    groups = None
-    if "series" in dataset.column_names:
-        sources = column_array(dataset, "series").to_numpy(zero_copy_only=False)
-        groups = torch.from_numpy(np.unique(sources, return_inverse=True)[1])
-    seed = derived_seed(recipe.seed, "split")
-    return hold_out(read_labels(dataset), len(dataset), recipe.validation_fraction, seed, groups)
 
 
 def train(
@@ -193,7 +130,7 @@ def train_prior(
     # Drawing codes anew at each step needs the latents they are drawn from.
     kind = "latents" if recipe.code_temperature else "codes"
     streamed = kind == "latents" and isinstance(data.values, StreamedValues)
-    file = work_dir / "prior" / "latents.bin" if streamed else None
+    file = work_dir / "prior" / f"latents-{process_state().process_index}.bin" if streamed else None
     encoded = encode_all(tokenizer, data.part(data.train), kind, file)
     labels = None if data.labels is None else data.labels[data.train]
     held_out_codes = encode_all(tokenizer, data.part(data.held_out), "codes") if len(data.held_out) else None
@@ -225,51 +162,6 @@ def train_prior(
     history = fit(model, stage, recipe.prior_training, work_dir / "prior", recipe.seed, resume, recipe.report_to)
     model.set_attn_implementation(chosen)
     return model, history
-
-
-@torch.no_grad()
-def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str, file: Path | None = None) -> Tensor:
-    """`codes` or `latents` of all series; with a `file`, they are mapped from there and not held in memory."""
-    batches = (tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH))
-    if file is None:
-        return torch.cat(list(batches))
-    with file.open("wb") as stream:
-        for batch in batches:
-            stream.write(batch.cpu().numpy().tobytes())
-    shape = (len(values), *batch.shape[1:])
-    return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=batch.dtype).view(shape)
-
-
-@torch.no_grad()
-def score_tokenizer(tokenizer: NCVQVAEModel, values: Values) -> dict[str, float]:
-    """Mean squared errors of the scaled series' reconstruction and of its spectrogram, perplexity and usage of the
-    codes, all over the whole of `values`.
-    """
-    codes, squares = [], torch.zeros(2, device=values.device)
-    for batch in values.split(ENCODING_BATCH):
-        encoded, scaled = tokenizer.encode(batch), tokenizer.scale(batch)
-        reconstruction, decoded = tokenizer.decode_latents(encoded.quantized)
-        pairs = (reconstruction - scaled, decoded - tokenizer.time_frequency(scaled))
-        squares += torch.stack([difference.square().mean() for difference in pairs]) * len(batch)
-        codes.append(encoded.codes)
-    time_error, spectrogram_error = (squares / len(values)).tolist()
-    errors = {"reconstruction_error": time_error, "spectrogram_error": spectrogram_error}
-    return errors | codebook_usage(torch.cat(codes), tokenizer.config.codebook_size)
-
-
-@torch.no_grad()
-def score_prior(
-    model: MaskGITForTimeSeriesGeneration, codes: Tensor, labels: Tensor | None, num_masks: int = 4
-) -> dict[str, float]:
-    """Cross-entropy and accuracy of masked codes, under masks that are the same at every call."""
-    generator = torch.Generator(codes.device).manual_seed(0)
-    total = torch.zeros(3, device=codes.device)
-    for batch in torch.arange(len(codes), device=codes.device).repeat(num_masks).split(ENCODING_BATCH):
-        output = model(codes=codes[batch], labels=None if labels is None else labels[batch], generator=generator)
-        hidden = output.mask.sum()
-        total += torch.stack((output.loss * hidden, output.accuracy * hidden, hidden))
-    loss, accuracy = (total[:2] / total[2]).tolist()
-    return {"loss": loss, "accuracy": accuracy}
 
 
 def check_run(work_dir: Path, recipe: Recipe, data: TrainingData, resume: bool, start: Start | None = None) -> None:

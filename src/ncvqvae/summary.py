@@ -8,8 +8,9 @@ from torch import Tensor
 
 from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .recipes import Recipe
+from .scores import encode_all, score_prior, score_tokenizer
 from .series import spread, to_tensors
-from .stages import encode_all, score_prior, score_tokenizer, split_series
+from .training_data import split_series
 
 
 @torch.no_grad()

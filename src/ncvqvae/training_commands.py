@@ -13,8 +13,8 @@ from .own_data import training_data
 from .plots import plot_reconstructions, plot_samples, plot_training
 from .recipes import Recipe, load_recipe
 from .runs import check_writable, default_output_dir, process_state
+from .scores import score_tokenizer
 from .series import spread, to_tensors
-from .stages import score_tokenizer
 from .stages import train as train_stages
 from .summary import training_summary, unseen_series
 
@@ -57,9 +57,8 @@ def run(options: argparse.Namespace, recipe: Recipe, start: Start | None = None,
     if only == "tokenizer":
         seen = to_tensors(spread(data["train"]))[0].to(model.device)
         scores = score_tokenizer(model, seen)
-        print(
-            f"  reconstruction error of the training series {scores['reconstruction_error']:.4f}\n\nmodel: {folder}/"
-        )
+        print(f"  reconstruction error of the training series {scores['reconstruction_error']:.4f}")
+        print(f"\nmodel: {folder}/")
         return
     figures.mkdir(parents=True, exist_ok=True)
     _draw(model, data, histories, name, recipe, figures)

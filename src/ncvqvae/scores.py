@@ -1,0 +1,60 @@
+"""What a trained stage makes of series: their codes, and how well it tells and guesses them."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .metrics import codebook_usage
+from .modeling_maskgit import MaskGITForTimeSeriesGeneration
+from .modeling_ncvqvae import NCVQVAEModel
+from .streaming import Values
+
+
+ENCODING_BATCH = 256
+
+
+@torch.no_grad()
+def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str, file: Path | None = None) -> Tensor:
+    """`codes` or `latents` of all series; with a `file`, they are mapped from there and not held in memory."""
+    batches = (tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH))
+    if file is None:
+        return torch.cat(list(batches))
+    with file.open("wb") as stream:
+        for batch in batches:
+            stream.write(batch.cpu().numpy().tobytes())
+    shape = (len(values), *batch.shape[1:])
+    return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=batch.dtype).view(shape)
+
+
+@torch.no_grad()
+def score_tokenizer(tokenizer: NCVQVAEModel, values: Values) -> dict[str, float]:
+    """Mean squared errors of the scaled series' reconstruction and of its spectrogram, perplexity and usage of the
+    codes, all over the whole of `values`.
+    """
+    codes, squares = [], torch.zeros(2, device=values.device)
+    for batch in values.split(ENCODING_BATCH):
+        encoded, scaled = tokenizer.encode(batch), tokenizer.scale(batch)
+        reconstruction, decoded = tokenizer.decode_latents(encoded.quantized)
+        pairs = (reconstruction - scaled, decoded - tokenizer.time_frequency(scaled))
+        squares += torch.stack([difference.square().mean() for difference in pairs]) * len(batch)
+        codes.append(encoded.codes)
+    time_error, spectrogram_error = (squares / len(values)).tolist()
+    errors = {"reconstruction_error": time_error, "spectrogram_error": spectrogram_error}
+    return errors | codebook_usage(torch.cat(codes), tokenizer.config.codebook_size)
+
+
+@torch.no_grad()
+def score_prior(
+    model: MaskGITForTimeSeriesGeneration, codes: Tensor, labels: Tensor | None, num_masks: int = 4
+) -> dict[str, float]:
+    """Cross-entropy and accuracy of masked codes, under masks that are the same at every call."""
+    generator = torch.Generator(codes.device).manual_seed(0)
+    total = torch.zeros(3, device=codes.device)
+    for batch in torch.arange(len(codes), device=codes.device).repeat(num_masks).split(ENCODING_BATCH):
+        output = model(codes=codes[batch], labels=None if labels is None else labels[batch], generator=generator)
+        hidden = output.mask.sum()
+        total += torch.stack((output.loss * hidden, output.accuracy * hidden, hidden))
+    loss, accuracy = (total[:2] / total[2]).tolist()
+    return {"loss": loss, "accuracy": accuracy}
