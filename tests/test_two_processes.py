@@ -13,6 +13,8 @@ import torch
 from transformers import AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
+from ncvqvae.files import write_series
+from ncvqvae.runs import save
 from two_processes import OBJECTIVES, REDUCTIONS
 
 
@@ -109,6 +111,20 @@ def test_killed_at_random_moments_in_both_stages_it_ends_with_the_bits_of_a_run_
     assert last.returncode == 0, said
     states = [AutoModel.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "killed")]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_from_the_command_line_both_fine_tune_and_one_speaks(model, tmp_path):
+    save(model, tmp_path / "start")
+    write_series(tmp_path / "mine.csv", torch.randn(12, 1, 40), ["a", "b"] * 6)
+    arguments = ["-m", "ncvqvae.cli", "finetune", "start", "--data", "mine.csv", "--set", "report_to=null"]
+    for stage in ("tokenizer", "prior"):
+        arguments += ["--set", f"{stage}_training={{max_steps: 4, batch_size: 6}}"]
+    command = [sys.executable, *TORCHRUN, "2", *arguments, "--set", "tokenizer.projector_dim=16"]
+    done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("12 series of 40 samples") == done.stdout.count("model: ncvqvae-mine/") == 1
+    assert "not in the checkpoint, hence new: label_embedding.weight\n" in done.stdout
+    assert AutoModel.from_pretrained(tmp_path / "ncvqvae-mine").config.id2label == {0: "a", 1: "b"}
 
 
 def test_a_process_that_dies_ends_the_run_with_its_message():

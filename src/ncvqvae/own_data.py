@@ -9,6 +9,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Value
 
 from .gaps import survey
 from .layouts import arrays, converted, reader
+from .runs import process_state
 from .series import label_name, read_labels, series_features, sort_labels
 from .sources import ENDINGS, Source, open_source
 from .streaming import StreamedValues, column_array
@@ -109,8 +110,9 @@ def training_data(options: argparse.Namespace) -> tuple[str, DatasetDict]:
     if "train" not in data:
         raise ValueError(f"{options.data} has no split 'train', only {', '.join(data)}")
     data = DatasetDict({name: data[name] for name in ("train", "test") if name in data})
-    for name, part in data.items():
-        print(f"{name}: {describe(part)}")
+    if process_state().is_main_process:
+        for name, part in data.items():
+            print(f"{name}: {describe(part)}")
     path = Path(options.data).absolute()
     return (path.stem if path.suffix in ENDINGS else path.name).replace(":", "-"), data
 
