@@ -2,7 +2,7 @@ DATASET ?= GunPoint
 UCR ?=
 RECIPE ?= training/recipes/demo.yaml
 
-.PHONY: setup demo test style quality clean
+.PHONY: setup demo test bench style quality clean
 
 setup: .venv/installed
 
@@ -20,7 +20,11 @@ test: setup
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update \
 	  && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core \
 	  >/dev/null 2>&1; } || echo "no chromium: the browser test is skipped"
-	.venv/bin/python -m pytest $(PYTEST)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile $(PYTEST)
+
+# REFERENCE is a script that prints what the same work costs elsewhere, see training/bench.py.
+bench: setup
+	.venv/bin/python training/bench.py --against "$(REFERENCE)"
 
 style: setup
 	.venv/bin/ruff check --fix --quiet .
