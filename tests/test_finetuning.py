@@ -112,12 +112,28 @@ def test_it_resumes_to_the_same_bits_and_not_from_another_checkpoint(checkpoint,
         ("prior.hidden_size=32", (), 24, "prior.hidden_size is 16 in the checkpoint and 32 in the recipe"),
         ("seed=0", ("encodr",), 24, "there is no part 'encodr' to freeze; the model has code_embedding, decoder"),
         ("seed=0", ("encoder", "decoder", "projector"), 24, "there is no part 'projector'"),
+        (
+            "seed=0",
+            ("position_embedding",),
+            37,
+            "position_embedding cannot be frozen: position_embedding",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(checkpoint, override, frozen, length, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         finetune(checkpoint, dataset(length), tmp_path, override, frozen=frozen)
     assert not (tmp_path / "out").exists()
+
+
+def test_networks_that_would_stay_random_are_refused(checkpoint, tmp_path):
+    with pytest.raises(ValueError, match=r"the checkpoint has no encoder\.down\.0\.weight for such series"):
+        finetune(checkpoint, dataset(channels=2), tmp_path, only="prior")
+    with pytest.raises(ValueError, match=r"encoder cannot be frozen: encoder\.down\.0\.weight is not"):
+        finetune(checkpoint, dataset(channels=2), tmp_path, frozen=["encoder"])
+    kept = ["encoder", "decoder"]  # as they are anyway
+    model, _, _ = finetune(checkpoint, dataset(), tmp_path, only="prior", frozen=kept)
+    assert model.generate(1).isfinite().all()
 
 
 def test_it_starts_better_than_from_scratch(tmp_path):

@@ -1,5 +1,6 @@
 """The Space and the metrics over a loopback Hub: uploaded, downloaded, run as a stranger would, and called."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -69,8 +70,9 @@ def served(folder, packages, log, environment):
     variables = environment | {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     with open(log, "w") as out, subprocess.Popen(arguments, stdout=out, stderr=out, env=variables) as process:
         try:
+            deadline = time.monotonic() + 180
             while "http://" not in (said := log.read_text()):
-                assert process.poll() is None, said
+                assert process.poll() is None and time.monotonic() < deadline, said
                 time.sleep(0.1)
             yield "http://" + said.split("http://")[1].split()[0]
         finally:
@@ -98,13 +100,16 @@ def test_the_space_goes_up_in_one_commit_and_runs_from_its_download_with_its_req
         assert said.startswith("3 series, mean squared error ")
 
 
-def test_a_dry_run_lists_the_files_of_the_space_and_sends_nothing(capsys, monkeypatch):
+def test_a_dry_run_lists_the_files_of_the_space_and_sends_nothing(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert main(["publish-space", str(SPACE), "--repo-id", "org/sampler", "--dry-run"]) == 0
+    space = shutil.copytree(SPACE, tmp_path / "space", symlinks=False)
+    (space / ".env").write_text("TOKEN=secret")
+    (space / "ncvqvae-gunPoint" / "notes.txt").write_text("not for others")
+    assert main(["publish-space", str(space), "--repo-id", "org/sampler", "--dry-run"]) == 0
     said = capsys.readouterr().out
     for name in ("app.py", "ncvqvae/demo.py", "ncvqvae/model_card.md", "ncvqvae-gunPoint/model.safetensors"):
         assert f"  {name} " in said
-    assert "__pycache__" not in said and "would go to" in said
+    assert not any(name in said for name in ("__pycache__", ".env", "notes.txt")) and "would go to" in said
 
 
 def test_what_is_no_space_is_refused_in_one_line(tmp_path, capsys):

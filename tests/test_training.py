@@ -14,7 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModel
 
 from ncvqvae.recipes import load_recipe
-from ncvqvae.runs import default_work_dir
+from ncvqvae.runs import default_work_dir, only_run_in
 from ncvqvae.series import series_dataset
 from ncvqvae.stages import check_run, train, train_prior, train_tokenizer
 from ncvqvae.training import batch_indices
@@ -215,6 +215,26 @@ def test_a_run_that_starts_anew_deletes_the_checkpoints_that_a_later_resume_woul
     check_run(tmp_path / "work", second, data, resume=False)  # the second run is killed here, before its first step
     resumed, _ = train(toy_dataset(), second, tmp_path / "out", tmp_path / "work", resume=True)
     assert_same(states(expected), states(resumed))
+
+
+def test_a_run_touches_no_checkpoints_but_its_own(recipe, tmp_path):
+    other = tmp_path / "work" / "other" / "tokenizer" / "checkpoint-5"
+    other.mkdir(parents=True)
+    train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    assert other.is_dir()
+
+
+def test_two_runs_do_not_share_a_folder(recipe, tmp_path):
+    with only_run_in(tmp_path / "work"), pytest.raises(ValueError, match="another training runs in"):
+        train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+
+
+def test_what_is_half_written_is_deleted_with_a_warning(recipe, tmp_path, caplog):
+    half = tmp_path / "work" / "tokenizer" / "partial-checkpoint-5"
+    train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    half.mkdir()
+    train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work", resume=True)
+    assert not half.exists() and "partial-checkpoint-5 is half written, and deleted" in caplog.text
 
 
 def test_a_prior_is_not_resumed_on_another_tokenizer(recipe, tmp_path):

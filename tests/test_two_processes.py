@@ -2,12 +2,12 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModel
@@ -85,28 +85,31 @@ def start(num_processes, folder, *overrides):
 
 
 def kill_all_of(process):
-    """The launcher and what it has launched, at once and without a word."""
-    os.killpg(process.pid, signal.SIGKILL)
+    """The launcher and what it has launched, each in a session of its own, at once and without a word."""
+    for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+        one.kill()
     process.communicate()
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_killed_at_random_moments_in_both_stages_it_ends_with_the_bits_of_a_run_never_stopped(num_processes, tmp_path):
-    whole = start(num_processes, tmp_path / "whole")
+    longer = ["tokenizer_training.max_steps=60", "prior_training.max_steps=60"]
+    whole = start(num_processes, tmp_path / "whole", *longer)
     said, _ = whole.communicate()
     assert whole.returncode == 0, said
     moments, killed = random.Random(num_processes), 0
     # In the middle of a save, between two, and at any time from the first step of a stage on.
     for pattern in ("tokenizer/partial-*", "tokenizer/checkpoint-10", "prior/partial-*", "prior/checkpoint-10"):
-        process = start(num_processes, tmp_path / "killed")
+        process = start(num_processes, tmp_path / "killed", *longer)
         while process.poll() is None and not list((tmp_path / "killed-work").glob(pattern)):
             time.sleep(0.002)
         if "partial" not in pattern:
             time.sleep(moments.uniform(0, 0.1))
         killed += process.poll() is None
         kill_all_of(process) if process.poll() is None else process.communicate()
-    assert killed >= 3
-    last = start(num_processes, tmp_path / "killed")
+        assert not (tmp_path / "killed" / "config.json").exists()  # so that what follows is a resumed run
+    assert killed == 4
+    last = start(num_processes, tmp_path / "killed", *longer)
     said, _ = last.communicate()
     assert last.returncode == 0, said
     states = [AutoModel.from_pretrained(tmp_path / name).state_dict() for name in ("whole", "killed")]

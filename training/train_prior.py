@@ -12,7 +12,7 @@ from pathlib import Path
 from ncvqvae import NCVQVAEModel
 from ncvqvae.cli import add_run_options, run
 from ncvqvae.recipes import load_recipe
-from ncvqvae.runs import check_writable, default_output_dir, default_work_dir, save
+from ncvqvae.runs import check_writable, default_output_dir, default_work_dir, process_state, save
 from ncvqvae.stages import check_run, train_prior
 from ncvqvae.training_data import TrainingData
 from ncvqvae.ucr import load_ucr
@@ -28,7 +28,8 @@ def main(options: argparse.Namespace) -> None:
     check_run(work_dir, recipe, data, options.resume)
     model, history = train_prior(tokenizer, data, recipe, work_dir, options.resume)
     save(model, folder, recipe)
-    print(f"model in {folder}; loss of the masked codes {history.training[-1]['loss']:.3f}")
+    if process_state().is_main_process:
+        print(f"model in {folder}; loss of the masked codes {history.training[-1]['loss']:.3f}")
 
 
 if __name__ == "__main__":

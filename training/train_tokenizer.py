@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ncvqvae.cli import add_run_options, run
 from ncvqvae.recipes import load_recipe
-from ncvqvae.runs import check_writable, default_output_dir, default_work_dir, save
+from ncvqvae.runs import check_writable, default_output_dir, default_work_dir, process_state, save
 from ncvqvae.scores import score_tokenizer
 from ncvqvae.stages import check_run, train_tokenizer
 from ncvqvae.training_data import TrainingData
@@ -25,7 +25,8 @@ def main(options: argparse.Namespace) -> None:
     check_run(work_dir, recipe, data, options.resume)
     model, _ = train_tokenizer(data, recipe, work_dir, options.resume)
     save(model.tokenizer, folder, recipe)
-    print(f"tokenizer in {folder}: {score_tokenizer(model.tokenizer, data.values)} on the training split")
+    if process_state().is_main_process:
+        print(f"tokenizer in {folder}: {score_tokenizer(model.tokenizer, data.values)} on the training split")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ band split: only the time axis is down-sampled, and the width of the network is 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .processes import BatchNorm2d
+
 
 class ResidualBlock(nn.Module):
     """A pre-activation residual block and the batch norm after it. Only the encoder's have the inner norm."""
@@ -14,9 +16,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, dim: int, inner_norm: bool):
         super().__init__()
         self.conv1 = nn.Conv2d(dim, dim, 3, padding=1)
-        self.inner_norm = nn.BatchNorm2d(dim) if inner_norm else nn.Identity()
+        self.inner_norm = BatchNorm2d(dim) if inner_norm else nn.Identity()
         self.conv2 = nn.Conv2d(dim, dim, 1)
-        self.norm = nn.BatchNorm2d(dim)
+        self.norm = BatchNorm2d(dim)
 
     def forward(self, hidden: Tensor) -> Tensor:
         inner = self.inner_norm(self.conv1(F.leaky_relu(hidden)))
@@ -31,7 +33,7 @@ class Encoder(nn.Module):
         down = []
         for i in range(num_downsampling):
             conv = nn.Conv2d(dim if i else in_channels, dim, (3, 4), (1, 2), (1, 1), padding_mode="replicate")
-            down += [conv, nn.BatchNorm2d(dim), nn.LeakyReLU()]
+            down += [conv, BatchNorm2d(dim), nn.LeakyReLU()]
         self.down = nn.Sequential(*down)
         self.blocks = nn.Sequential(*[ResidualBlock(dim, inner_norm=True) for _ in range(num_residual_blocks)])
 
@@ -51,7 +53,7 @@ class Decoder(nn.Module):
         self.blocks = nn.Sequential(*[ResidualBlock(dim, inner_norm=False) for _ in range(num_residual_blocks)])
         up, geometry = [], ((3, 4), (1, 2), (1, 1))
         for _ in range(num_downsampling - 1):
-            up += [nn.ConvTranspose2d(dim, dim, *geometry), nn.BatchNorm2d(dim), nn.LeakyReLU()]
+            up += [nn.ConvTranspose2d(dim, dim, *geometry), BatchNorm2d(dim), nn.LeakyReLU()]
         up += [
             nn.ConvTranspose2d(dim, out_channels, *geometry),
             nn.ConvTranspose2d(out_channels, out_channels, *geometry),

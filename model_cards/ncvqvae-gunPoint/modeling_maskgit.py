@@ -16,6 +16,7 @@ from .bidirectional_transformer import BidirectionalTransformer, eager_attention
 from .configuration_maskgit import MaskGITConfig
 from .masking import decode_iteratively, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
+from .processes import mean_over_batch, place_in_batch
 
 
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
@@ -146,13 +147,18 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
                 codes = self.tokenizer.encode(values).codes
         null = torch.full((len(codes),), self.config.num_labels, device=codes.device)
         labels = null if labels is None else labels
+        # In training all processes draw for the whole batch, and each takes its own part.
+        start, total = place_in_batch(len(codes), codes.device) if self.training else (0, len(codes))
+        mine = slice(start, start + len(codes))
         if self.training:
-            keep = torch.rand(len(codes), generator=generator, device=codes.device) >= self.config.label_dropout
-            labels = torch.where(keep, labels, null)
-        mask = training_mask(len(codes), self.num_codes, generator, codes.device)
+            keep = torch.rand(total, generator=generator, device=codes.device) >= self.config.label_dropout
+            labels = torch.where(keep[mine], labels, null)
+        mask = training_mask(total, self.num_codes, generator, codes.device)[mine]
         logits = self.predict(codes, ~mask, labels)
         loss = F.cross_entropy(logits[mask].float(), codes[mask])
         accuracy = (logits[mask].argmax(-1) == codes[mask]).float().mean()
+        if self.training:
+            loss, accuracy = mean_over_batch(loss, accuracy, count=mask.sum())
         return MaskGITOutput(loss, accuracy, logits, mask)
 
     def predict(self, codes: Tensor, known: Tensor, labels: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ III-C).
 from typing import NamedTuple
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .processes import gather_batch, place_in_batch, sum_over_processes
 
 
 class Quantization(NamedTuple):
@@ -95,7 +96,9 @@ class VectorQuantizer(nn.Module):
             one_hot = F.one_hot(codes, len(codebook)).to(points.dtype)
             counts = one_hot.sum(0)
             if self.training:
-                counts, sums = self._sum_over_processes(counts, one_hot.T @ points.detach())
+                sums = one_hot.T @ points.detach()
+                packed = sum_over_processes(torch.cat((counts[:, None], sums), 1))
+                counts, sums = packed[:, 0], packed[:, 1:]
                 self._update(counts, sums)
                 if self.revival_threshold > 0:
                     self._revive(points.detach(), generator)
@@ -118,14 +121,6 @@ class VectorQuantizer(nn.Module):
     def _points(self, latents: Tensor) -> Tensor:
         return latents.movedim(1, -1).reshape(-1, latents.shape[1]).to(self.embedding_sum.dtype)
 
-    @staticmethod
-    def _sum_over_processes(counts: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-        if not (dist.is_available() and dist.is_initialized()):
-            return counts, sums
-        packed = torch.cat((counts[:, None], sums), 1)
-        dist.all_reduce(packed)
-        return packed[:, 0], packed[:, 1:]
-
     def _update(self, counts: Tensor, sums: Tensor) -> None:
         # Computed first and copied last: torch 2.13 miscompiles the in-place form on the CPU.
         cluster_size = torch.lerp(self.cluster_size, counts, 1 - self.decay)
@@ -137,10 +132,11 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     def _revive(self, points: Tensor, generator: torch.Generator | None) -> None:
         dead = self.cluster_size < self.revival_threshold
-        chosen = torch.randint(len(points), (len(dead),), generator=generator, device=points.device)
-        candidates = points[chosen]
-        if dist.is_available() and dist.is_initialized():
-            dist.broadcast(candidates, 0)
+        start, total = place_in_batch(len(points), points.device)
+        chosen = torch.randint(total, (len(dead),), generator=generator, device=points.device)
+        # Of the points that are here; the others' are with other processes, which see the same `chosen`.
+        here = (chosen >= start) & (chosen < start + len(points))
+        candidates = sum_over_processes(torch.where(here[:, None], points[(chosen - start) * here], 0.0))
         # Both statistics are replaced: the code alone would be overwritten by the next update.
         self.embedding_sum.copy_(torch.where(dead[:, None], candidates, self.embedding_sum))
         self.cluster_size.copy_(torch.where(dead, 1.0, self.cluster_size))
@@ -154,10 +150,7 @@ class VectorQuantizer(nn.Module):
         self.started.fill_(1)
         if not self.kmeans_init:
             return
-        centroids, counts = kmeans(points, len(self.cluster_size), generator)
-        if dist.is_available() and dist.is_initialized():
-            dist.broadcast(centroids, 0)
-            dist.broadcast(counts, 0)
+        centroids, counts = kmeans(gather_batch(points), len(self.cluster_size), generator)
         self.cluster_size.copy_(counts)
         self.embedding_sum.copy_(centroids * counts[:, None])
 

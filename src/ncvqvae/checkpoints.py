@@ -21,7 +21,7 @@ class Checkpoints:
     """The checkpoints of one stage in one folder. Each is written under another name and renamed when it is whole."""
 
     def __init__(self, folder: Path, total_limit: int, accelerator: Accelerator):
-        self.folder, self.total_limit, self.accelerator = folder, total_limit, accelerator
+        self.folder, self.total_limit, self.accelerator, self.damaged = folder, total_limit, accelerator, False
 
     def whole(self) -> list[Path]:
         """All of them, oldest first."""
@@ -55,14 +55,36 @@ class Checkpoints:
 
     def load(self, history: History) -> int:
         """Restores the newest checkpoint that is whole, and the history; returns the steps done, 0 without one."""
+        self._agree()
         for path in reversed(self.whole()):
             state = self._read(path)
             if state is not None:
                 history.training, history.validation = state["training"], state["validation"]
                 return state["step"]
-        if self.whole():  # some of it may have been loaded, so there is no beginning to go back to
+            self._set_aside(path)
+        if self.damaged:  # some of it may have been loaded, so there is no beginning to go back to
             raise ValueError(f"all checkpoints in {self.folder} are damaged; start again without resuming")
         return 0
+
+    def _agree(self) -> None:
+        """Drops what is half written; raises `ValueError` where processes see other checkpoints."""
+        if self.accelerator.is_main_process:
+            for path in self.folder.glob("partial-checkpoint-*"):
+                logger.warning("%s is half written, and deleted", path)
+                shutil.rmtree(path)
+        steps = [int(path.name.rpartition("-")[2]) for path in self.whole()]
+        seen = torch.tensor([float(len(steps)), float(sum(steps))], device=self.accelerator.device)
+        if not torch.equal(sum_over_processes(seen), num_processes() * seen):
+            raise ValueError(f"the processes see different checkpoints in {self.folder}; it has to be a shared folder")
+
+    def _set_aside(self, path: Path) -> None:
+        """Under its own name it would count among those that are kept."""
+        self.damaged = True
+        if self.accelerator.is_main_process:
+            aside = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+        self.accelerator.wait_for_everyone()
 
     def _read(self, path: Path) -> dict | None:
         """The state, or nothing where a process finds its part of the checkpoint damaged."""
@@ -70,7 +92,7 @@ class Checkpoints:
             self.accelerator.load_state(str(path))
             state = json.loads((path / "history.json").read_text())
         except (SafetensorError, OSError, ValueError, KeyError, EOFError, RuntimeError, UnpicklingError) as error:
-            logger.warning("%s is damaged and left aside: %s", path, " ".join(str(error).split()))
+            logger.warning("%s is damaged and set aside: %s", path, " ".join(str(error).split()))
             state = None
         good = sum_over_processes(torch.tensor(float(state is not None), device=self.accelerator.device))
         return state if good == num_processes() else None

@@ -62,20 +62,40 @@ class Start:
 
     def into_tokenizer(self, tokenizer: NCVQVAEModel) -> list[nn.Module]:
         """Copies what fits, and returns the parts that are frozen."""
-        self.new += _carry_over(self.tokenizer, tokenizer, "tokenizer.")
+        new = _carry_over(self.tokenizer, tokenizer)
+        self._check_trained(new)
+        self.new += [f"tokenizer.{name}" for name in new]
         return _freeze(tokenizer, self.frozen)
+
+    def kept_tokenizer(self, config: NCVQVAEConfig) -> NCVQVAEModel:
+        """The tokenizer with the scaler and the length of `config`, not to be trained.
+
+        Raises:
+            ValueError: where `config` asks for weights that the checkpoint does not have.
+        """
+        tokenizer = NCVQVAEModel(config).eval()
+        if new := _carry_over(self.tokenizer, tokenizer):
+            raise ValueError(f"the checkpoint has no {new[0]} for such series: train the tokenizer too")
+        return tokenizer
+
+    def _check_trained(self, new: Sequence[str]) -> None:
+        for name in new:
+            if part := next((part for part in self.frozen if name.startswith(f"{part}.")), None):
+                raise ValueError(f"{part} cannot be frozen: {name} is not in the checkpoint, and has to be trained")
 
     def into_prior(self, prior: MaskGITForTimeSeriesGeneration) -> list[nn.Module]:
         """Copies what fits but the tokenizer inside, which is trained already."""
         if self.prior is None:
             return _freeze(prior, self.frozen)
-        self.new += _carry_over(self.prior, prior, "", "tokenizer.")
+        new = _carry_over(self.prior, prior, without="tokenizer.")
         before, now = (list(model.config.id2label.values()) for model in (self.prior, prior))
         if before != now and len(before) == len(now):  # as many classes, but others
             with torch.no_grad():
                 prior.label_embedding.reset_parameters()
                 prior.label_embedding.weight[-1] = self.prior.label_embedding.weight[-1]
-            self.new.append("label_embedding.weight")
+            new.append("label_embedding.weight")
+        self._check_trained(new)
+        self.new += new
         return _freeze(prior, self.frozen)
 
 
@@ -108,7 +128,7 @@ def _settings(config: NCVQVAEConfig | MaskGITConfig, given: dict, section: str) 
 def _width(config: NCVQVAEConfig, length: int) -> int:
     """The `downsampled_width` with which series of `length` samples pass as many halvings as the checkpoint has."""
     halvings = config.num_downsampling
-    for width in (config.downsampled_width, max(1, round(length / (config.n_fft // 4) / 2**halvings))):
+    for width in sorted(range(1, length + 1), key=lambda width: abs(width - config.downsampled_width)):
         new = NCVQVAEConfig(length=max(length, 8), n_fft=config.n_fft, downsampled_width=width)
         if new.num_downsampling == halvings:
             return width
@@ -116,7 +136,7 @@ def _width(config: NCVQVAEConfig, length: int) -> int:
 
 
 @torch.no_grad()
-def _carry_over(source: nn.Module, target: nn.Module, prefix: str, without: str = "-") -> list[str]:
+def _carry_over(source: nn.Module, target: nn.Module, without: str = "-") -> list[str]:
     """Copies every tensor that both have in one shape; returns the names of the target's others."""
     known, new = source.state_dict(), []
     for name, tensor in target.state_dict().items():
@@ -125,7 +145,7 @@ def _carry_over(source: nn.Module, target: nn.Module, prefix: str, without: str 
         if name in known and known[name].shape == tensor.shape:
             tensor.copy_(known[name])
         else:
-            new.append(prefix + name)
+            new.append(name)
     return new
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from importlib import resources
@@ -21,6 +21,9 @@ from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 # What a repository holds; nothing else in the folder is sent.
 WANTED = ("README.md", "config.json", "model.safetensors", "model.sha256", "*.py", "recipe.yaml", "metrics.json")
 WANTED += ("report.md", "*.png")
+# Likewise of an app's folder, and of this package's.
+APP = ("README.md", "requirements.txt", "packages.txt", "*.py")
+PACKAGE = ("*.py", "*.md", "*.json")
 
 
 def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> tuple[list[Path], str]:
@@ -50,7 +53,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bo
         partial = card.with_suffix(".partial")
         partial.write_text(text)
         partial.replace(card)
-    files = sorted(path for path in folder.iterdir() if any(fnmatch(path.name, name) for name in WANTED))
+    files = _chosen(folder, WANTED)
     if dry_run:
         return files, f"https://huggingface.co/{repo_id}"
     return files, _send({path.name: path for path in files}, repo_id, private)
@@ -126,13 +129,16 @@ def publish_space(
     checkpoints = [config.parent for config in sorted(folder.glob("*/config.json"))]
     for checkpoint in checkpoints:
         check_checkpoint(checkpoint)
-    parts = {"": folder, "ncvqvae/": package} | {f"{checkpoint.name}/": checkpoint for checkpoint in checkpoints}
-    files = {
-        prefix + path.name: path for prefix, part in parts.items() for path in sorted(part.iterdir()) if path.is_file()
-    }
+    parts = [("", folder, APP), ("ncvqvae/", package, PACKAGE)]
+    parts += [(f"{checkpoint.name}/", checkpoint, WANTED) for checkpoint in checkpoints]
+    files = {prefix + path.name: path for prefix, part, wanted in parts for path in _chosen(part, wanted)}
     if dry_run:
         return files, f"https://huggingface.co/spaces/{repo_id}"
     return files, _send(files, repo_id, private, kind="space")
+
+
+def _chosen(folder: Path, wanted: Sequence[str]) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if any(fnmatch(path.name, name) for name in wanted))
 
 
 def _send(files: dict[str, Path], repo_id: str, private: bool, kind: str = "model") -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,6 +14,12 @@ from accelerate import PartialState
 from transformers import PreTrainedModel
 
 from .recipes import Recipe
+
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 
 def process_state() -> PartialState:
@@ -58,8 +65,10 @@ def default_work_dir(output_dir: str | Path) -> Path:
 def check_writable(folder: Path) -> None:
     """Raises `ValueError` for a folder that cannot be written, before hours of training and not after.
 
-    What it creates to find out, it removes again.
+    What it creates to find out, it removes again. Only the main process looks: several would remove each other's.
     """
+    if not process_state().is_main_process:
+        return
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,10 +90,14 @@ def note_run(folder: Path, run: dict, resume: bool) -> None:
     """
     file, run = folder / "run.json", json.loads(json.dumps(run))
     with process_state().main_process_first():
-        checkpoints = list(folder.glob("**/*checkpoint-*"))
+        if not process_state().is_main_process:
+            return
+        # Of this run's own folders alone: others' may lie below.
+        places = (folder, folder / "tokenizer", folder / "prior")
+        checkpoints = [path for place in places for path in place.glob("*checkpoint-*") if path.is_dir()]
+        if resume and checkpoints and not file.is_file():
+            raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
         if resume and checkpoints:
-            if not file.is_file():
-                raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
             _compare(json.loads(file.read_text()), run, file)
             return
         for path in checkpoints:
@@ -93,6 +106,23 @@ def note_run(folder: Path, run: dict, resume: bool) -> None:
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(run, indent=1))
         partial.replace(file)
+
+
+@contextlib.contextmanager
+def only_run_in(folder: Path) -> Iterator[None]:
+    """Raises `ValueError` where another run still trains in the folder, one whose launcher was killed say."""
+    if fcntl is None or not process_state().is_main_process:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"another training runs in {folder}; wait for it, stop it, or choose --work-dir"
+            ) from None
+        yield
 
 
 def _compare(before: dict, now: dict, file: Path, prefix: str = "") -> None:

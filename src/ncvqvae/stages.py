@@ -17,7 +17,7 @@ from .modeling_ncvqvae import NCVQVAEModel
 from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .plots import plot_reconstructions, plot_samples
 from .recipes import Recipe
-from .runs import check_writable, default_work_dir, note_run, process_state, save
+from .runs import check_writable, default_work_dir, note_run, only_run_in, process_state, save
 from .scores import encode_all, score_prior, score_tokenizer
 from .streaming import StreamedValues, chunks
 from .training import Inputs, Stage, derived_seed, fit
@@ -57,17 +57,17 @@ def train(
     config = tokenizer_config(data, recipe)
     check_writable(Path(output_dir))
     work_dir = Path(work_dir or default_work_dir(output_dir))
-    check_run(work_dir, recipe, data, resume, start)
-    histories = {}
-    if only == "prior":
-        model = NCVQVAEModel(config).to(data.values.device)
-        start.into_tokenizer(model)
-    else:
-        pretrained, histories["tokenizer"] = train_tokenizer(data, recipe, work_dir, resume, start)
-        model = pretrained.tokenizer
-    if only != "tokenizer":
-        model, histories["prior"] = train_prior(model, data, recipe, work_dir, resume, start)
-    save(model, output_dir, recipe)
+    with only_run_in(work_dir):
+        check_run(work_dir, recipe, data, resume, start)
+        histories = {}
+        if only == "prior":
+            model = start.kept_tokenizer(config).to(data.values.device)
+        else:
+            pretrained, histories["tokenizer"] = train_tokenizer(data, recipe, work_dir, resume, start)
+            model = pretrained.tokenizer
+        if only != "tokenizer":
+            model, histories["prior"] = train_prior(model, data, recipe, work_dir, resume, start)
+        save(model, output_dir, recipe)
     return model, histories
 
 

@@ -10,6 +10,8 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from .processes import num_processes
+
 
 MEMORY_SHARE = 0.25  # of the free memory of the machine and of the device; series that need more are streamed
 CHUNK_VALUES = 2**22  # values that a pass over all series holds at a time
@@ -75,7 +77,7 @@ def open_values(dataset: Dataset, device: torch.device) -> Values:
         ValueError: see `StreamedValues`.
     """
     values = StreamedValues(dataset, device)
-    free = psutil.virtual_memory().available
+    free = psutil.virtual_memory().available / num_processes()
     if device.type == "cuda":
         free = min(free, torch.cuda.mem_get_info(device)[0])
     return values if 4 * math.prod(values.shape) > MEMORY_SHARE * free else values[:]

@@ -7,6 +7,7 @@ the state before it and its number: nothing else has to be saved to go on as if 
 import hashlib
 import math
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,9 @@ class _Loop:
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: (1 + math.cos(math.pi * step / self.num_steps)) / 2
         )
-        self.wrapped, self.optimizer = self.accelerator.prepare(model, optimizer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of PyTorch's name for `broadcast_buffers`
+            self.wrapped, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.accelerator.register_for_checkpointing(self.scheduler)
         self.checkpoints = Checkpoints(folder, settings.save_total_limit, self.accelerator)
         self.generator = torch.Generator(self.device)
@@ -194,10 +197,10 @@ class _Loop:
             part.eval()
 
     def _is_asked(self, asked: threading.Event, done: int) -> bool:
-        """Whether Ctrl-C came, to any process; several agree only now and then, since to agree is to wait."""
+        """Whether Ctrl-C came, to any process. On GPUs they agree now and then only, since to agree is to wait."""
         if num_processes() == 1:
             return asked.is_set()
-        if done % LOG_STEPS:
+        if self.device.type == "cuda" and done % LOG_STEPS:
             return False
         return bool(sum_over_processes(torch.tensor(float(asked.is_set()), device=self.device)))
 
