@@ -19,6 +19,8 @@ TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
 def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
     """The card of a checkpoint's folder, which holds `metrics.json`, `recipe.yaml` and `samples.png`.
 
+    What else there is to say of its training stands in `notes.md`, if there is one.
+
     Raises:
         ValueError: for a folder that lacks one of them, naming the command that makes it.
     """
@@ -36,6 +38,7 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
     network = "The evaluation network is the one behind the published figures."
     if metrics["network"]["source"] != "reference":
         network = "The evaluation network is our own, so published FID and inception score compare only roughly."
+    notes = folder / "notes.md"
     body = Template(resources.files(__package__).joinpath("model_card.md").read_text()).substitute(
         name=repo_id.split("/")[-1],
         repo_id=repo_id,
@@ -51,6 +54,7 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
         table="\n".join(headline_table(scores, metrics["published"])),
         verdicts="\n".join(f"- {sentence}" for sentence in verdicts(scores, metrics["published"])),
         recipe=(folder / "recipe.yaml").read_text().rstrip(),
+        notes=f"{notes.read_text().rstrip()}\n\n" if notes.is_file() else "",
         command=metrics["command"],
     )
     data = ModelCardData(

@@ -19,7 +19,16 @@ from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 
 
 # What a repository holds; nothing else in the folder is sent.
-WANTED = ("README.md", "config.json", "model.safetensors", "model.sha256", "*.py", "recipe.yaml", "metrics.json")
+WANTED = (
+    "README.md",
+    "config.json",
+    "model.safetensors",
+    "model.sha256",
+    "*.py",
+    "recipe.yaml",
+    "notes.md",
+    "metrics.json",
+)
 WANTED += ("report.md", "*.png")
 # Likewise of an app's folder, and of this package's.
 APP = ("README.md", "requirements.txt", "packages.txt", "*.py")
