@@ -58,11 +58,13 @@ def publish(folder, *options, repo_id="org/ncvqvae-toy"):
 
 def test_a_dry_run_writes_the_card_and_lists_exactly_what_would_be_sent(folder, capsys):
     (folder / "notes.txt").write_text("not for others")
+    (folder / "notes.md").write_text("Trained on a Sunday.\n")
     assert publish(folder, "--dry-run") == 0
     *lines, last = capsys.readouterr().out.splitlines()
     listed = {line.split()[0] for line in lines}
     assert {"README.md", "config.json", "model.safetensors", "metrics.json", "recipe.yaml", "samples.png"} <= listed
     assert listed == {path.name for path in folder.iterdir()} - {"notes.txt"}
+    assert "\nTrained on a Sunday.\n" in (folder / "README.md").read_text()
     assert last == "would go to https://huggingface.co/org/ncvqvae-toy"
 
 

@@ -19,17 +19,8 @@ from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 
 
 # What a repository holds; nothing else in the folder is sent.
-WANTED = (
-    "README.md",
-    "config.json",
-    "model.safetensors",
-    "model.sha256",
-    "*.py",
-    "recipe.yaml",
-    "notes.md",
-    "metrics.json",
-)
-WANTED += ("report.md", "*.png")
+WANTED = ("README.md", "config.json", "model.safetensors", "model.sha256", "recipe.yaml", "metrics.json")
+WANTED += ("notes.md", "report.md", "*.py", "*.png")
 # Likewise of an app's folder, and of this package's.
 APP = ("README.md", "requirements.txt", "packages.txt", "*.py")
 PACKAGE = ("*.py", "*.md", "*.json")
