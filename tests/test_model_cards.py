@@ -34,8 +34,8 @@ def folder(request):
     return request.param
 
 
-def test_there_is_a_checkpoint_to_try():
-    assert "ncvqvae-gunPoint" in [folder.name for folder in FOLDERS]
+def test_there_are_checkpoints_to_try():
+    assert {"ncvqvae-gunPoint", "ncvqvae-fordA"} <= {folder.name for folder in FOLDERS}
 
 
 def test_a_shipped_checkpoint_is_whole_small_and_loads_by_its_bare_name(folder, monkeypatch):

@@ -1,0 +1,87 @@
+import math
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from .configuration_ncvqvae import NCVQVAEConfig
+
+
+@strict
+class MaskGITConfig(PreTrainedConfig):
+    r"""
+    Configuration of stage 2, the masked prior over the codes of a tokenizer that it holds. The defaults are the
+    thesis'.
+
+    Args:
+        tokenizer_config (`NCVQVAEConfig` or `dict`, *optional*): stage 1.
+        id2label (`dict[int, str]`, *optional*): names of the classes; without it the prior knows no classes.
+        label_shares (`list[float]`, *optional*, defaults to equal shares): share of each class in the training
+            split, at which labels are drawn where none are asked for.
+        code_embedding (`str`, defaults to `"learned"`): what the transformer sees of a code. `"learned"`: a table
+            of its own that starts at the codebook, and whose transpose gives the logits (the thesis' regular
+            prior). `"codebook"`: the frozen codebook (token context). `"codebook_finetuned"`: a trainable copy of
+            it (learnable codebook). The last two have a linear head.
+        hidden_size (`int`, defaults to 256): width of the transformer.
+        num_hidden_layers (`int`, defaults to 4): of the transformer.
+        num_attention_heads (`int`, defaults to 2), head_dim (`int`, defaults to 64): of its attention.
+        intermediate_size (`int`, defaults to 256): width of its perceptrons.
+        label_dropout (`float`, defaults to 0.2): share of training samples whose label is hidden, for guidance.
+        sampling_steps (`int`, defaults to 10): default `num_steps` of `generate`.
+        sampling_temperature (`float`, defaults to 1): its default `temperature`.
+        sampling_choice_temperature (`float`, defaults to 4): its default `choice_temperature`.
+        sampling_guidance_scale (`float`, defaults to 1): its default `guidance_scale`.
+
+    Raises:
+        `huggingface_hub.errors.StrictDataclassError`: for a value of the wrong type or out of its range.
+    """
+
+    model_type = "ncvqvae_maskgit"
+    sub_configs_defaults = {"tokenizer_config": NCVQVAEConfig}
+
+    tokenizer_config: dict | PreTrainedConfig | None = None
+    label_shares: list[float | int] | tuple[float | int, ...] | None = None
+    code_embedding: Literal["learned", "codebook", "codebook_finetuned"] = "learned"
+    hidden_size: int = 256
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 2
+    head_dim: int = 64
+    intermediate_size: int = 256
+    label_dropout: float | int = 0.2
+    sampling_steps: int = 10
+    sampling_temperature: float | int = 1.0
+    sampling_choice_temperature: float | int = 4.0
+    sampling_guidance_scale: float | int = 1.0
+
+    def __post_init__(self, **kwargs):
+        if self.id2label is None and "num_labels" not in kwargs:
+            self.id2label = {}
+        super().__post_init__(**kwargs)
+        if self.label_shares is None and self.id2label:
+            self.label_shares = [1 / len(self.id2label)] * len(self.id2label)
+        self.label2id = {name: index for index, name in self.id2label.items()}
+
+    def validate_architecture(self) -> None:
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim", "intermediate_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if sorted(int(index) for index in self.id2label) != list(range(len(self.id2label))):
+            raise ValueError(f"id2label must name the classes 0, 1, ..., found {sorted(self.id2label)}")
+        if len(set(self.id2label.values())) != len(self.id2label):
+            raise ValueError(f"id2label must name each class differently, found {list(self.id2label.values())}")
+        if self.id2label and (len(self.label_shares) != len(self.id2label) or abs(sum(self.label_shares) - 1) > 1e-3):
+            raise ValueError(
+                f"label_shares must be {len(self.id2label)} shares that sum to 1, found {self.label_shares}"
+            )
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"label_dropout must lie in 0 to 1, found {self.label_dropout}")
+        if self.id2label and not all(share >= 0 for share in self.label_shares):
+            raise ValueError(f"label_shares must not be negative, found {self.label_shares}")
+        temperatures = self.sampling_temperature, self.sampling_choice_temperature
+        if not (temperatures[0] > 0 and temperatures[1] >= 0):
+            wanted = "sampling_temperature must be above 0 and sampling_choice_temperature at least 0"
+            raise ValueError(f"{wanted}, found {temperatures[0]} and {temperatures[1]}")
+        if not math.isfinite(self.sampling_guidance_scale):
+            raise ValueError(f"sampling_guidance_scale must be finite, found {self.sampling_guidance_scale}")
+        if self.sampling_steps < 1:
+            raise ValueError(f"sampling_steps must be at least 1, found {self.sampling_steps}")

@@ -1,0 +1,66 @@
+"""The convolutional encoder and decoder over (frequency, frames).
+
+The networks of the NC-VQVAE thesis (arXiv 2408.16613), themselves those of TimeVQVAE (arXiv 2303.04743) without its
+band split: only the time axis is down-sampled, and the width of the network is the width of a code throughout.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .processes import BatchNorm2d
+
+
+class ResidualBlock(nn.Module):
+    """A pre-activation residual block and the batch norm after it. Only the encoder's have the inner norm."""
+
+    def __init__(self, dim: int, inner_norm: bool):
+        super().__init__()
+        self.conv1 = nn.Conv2d(dim, dim, 3, padding=1)
+        self.inner_norm = BatchNorm2d(dim) if inner_norm else nn.Identity()
+        self.conv2 = nn.Conv2d(dim, dim, 1)
+        self.norm = BatchNorm2d(dim)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        inner = self.inner_norm(self.conv1(F.leaky_relu(hidden)))
+        return self.norm(hidden + self.conv2(F.leaky_relu(inner)))
+
+
+class Encoder(nn.Module):
+    """A spectrogram `(batch, in_channels, frequencies, frames)` to latents `(batch, dim, frequencies, width)`."""
+
+    def __init__(self, in_channels: int, dim: int, num_downsampling: int, num_residual_blocks: int):
+        super().__init__()
+        down = []
+        for i in range(num_downsampling):
+            conv = nn.Conv2d(dim if i else in_channels, dim, (3, 4), (1, 2), (1, 1), padding_mode="replicate")
+            down += [conv, BatchNorm2d(dim), nn.LeakyReLU()]
+        self.down = nn.Sequential(*down)
+        self.blocks = nn.Sequential(*[ResidualBlock(dim, inner_norm=True) for _ in range(num_residual_blocks)])
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return self.blocks(self.down(spectrogram))
+
+
+class Decoder(nn.Module):
+    """Latents `(batch, dim, frequencies, width)` to a spectrogram `(batch, out_channels, frequencies, num_frames)`.
+
+    It up-samples once more than the encoder halves, to about twice the frames, and interpolates to their number.
+    """
+
+    def __init__(self, out_channels: int, dim: int, num_downsampling: int, num_residual_blocks: int, num_frames: int):
+        super().__init__()
+        self.num_frames = num_frames
+        self.blocks = nn.Sequential(*[ResidualBlock(dim, inner_norm=False) for _ in range(num_residual_blocks)])
+        up, geometry = [], ((3, 4), (1, 2), (1, 1))
+        for _ in range(num_downsampling - 1):
+            up += [nn.ConvTranspose2d(dim, dim, *geometry), BatchNorm2d(dim), nn.LeakyReLU()]
+        up += [
+            nn.ConvTranspose2d(dim, out_channels, *geometry),
+            nn.ConvTranspose2d(out_channels, out_channels, *geometry),
+        ]
+        self.up = nn.Sequential(*up)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        raw = self.up(self.blocks(latents))
+        size = (raw.shape[2], self.num_frames)
+        return F.interpolate(raw, size=size, mode="bilinear", align_corners=True)

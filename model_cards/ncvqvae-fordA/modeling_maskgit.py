@@ -1,0 +1,284 @@
+"""Stage 2 of NC-VQVAE: a masked prior over the codes, conditional on a class, that generates series."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import ModelOutput
+
+from .bidirectional_transformer import BidirectionalTransformer, eager_attention
+from .configuration_maskgit import MaskGITConfig
+from .masking import decode_iteratively, training_mask
+from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
+from .processes import mean_over_batch, place_in_batch
+
+
+Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
+
+
+@dataclass
+class MaskGITOutput(ModelOutput):
+    """
+    Args:
+        loss (scalar): cross-entropy of the masked codes.
+        accuracy (scalar): share of the masked codes whose most probable code is the true one.
+        logits (`torch.FloatTensor` of shape `(batch, num_codes, codebook_size)`).
+        mask (`torch.BoolTensor` of shape `(batch, num_codes)`): which codes were hidden.
+    """
+
+    loss: Tensor | None = None
+    accuracy: Tensor | None = None
+    logits: Tensor | None = None
+    mask: Tensor | None = None
+
+
+@dataclass
+class MaskGITGenerateOutput(ModelOutput):
+    """
+    Args:
+        values (`torch.FloatTensor` of shape `(num_samples, channels, length)`): in the units of the data.
+        codes (`torch.LongTensor` of shape `(num_samples, num_codes)`, *optional*).
+        labels (`torch.LongTensor` of shape `(num_samples,)`, *optional*): class of each; `num_labels` means none.
+    """
+
+    values: Tensor | None = None
+    codes: Tensor | None = None
+    labels: Tensor | None = None
+
+
+class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
+    """The prior of NC-VQVAE (Mathisen et al., arXiv 2408.16613), after MaskGIT (Chang et al., arXiv 2202.04200).
+
+    A bidirectional transformer predicts hidden codes from visible ones and the class. The tokenizer inside is frozen:
+    always in evaluation mode, without gradient.
+    """
+
+    config: MaskGITConfig
+    _loads_from = ("ncvqvae_maskgit",)
+
+    def __init__(self, config: MaskGITConfig):
+        super().__init__(config)
+        self.tokenizer = NCVQVAEModel(config.tokenizer_config)
+        self.tokenizer.requires_grad_(False)
+        self.num_codes, dim = config.tokenizer_config.num_codes, config.tokenizer_config.dim
+        self.codebook_size = config.tokenizer_config.codebook_size
+        own_codes = 0 if config.code_embedding == "codebook" else self.codebook_size
+        self.code_embedding = nn.Embedding(own_codes + 1, dim)  # the last row is the mask
+        self.position_embedding = nn.Embedding(self.num_codes, dim)
+        self.embedding_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.label_embedding = nn.Embedding(config.num_labels + 1, dim)  # the last row is the null class
+        self.transformer = BidirectionalTransformer(
+            self.num_codes + 1,
+            dim,
+            config.hidden_size,
+            config.num_hidden_layers,
+            config.num_attention_heads,
+            config.head_dim,
+            config.intermediate_size,
+        )
+        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=1e-12))
+        if config.code_embedding == "learned":
+            self.logit_bias = nn.Parameter(torch.empty(self.num_codes, self.codebook_size))
+        else:
+            self.to_logits = nn.Linear(dim, self.codebook_size)
+        self.post_init()
+
+    def reset_parameters(self) -> None:
+        if self.config.code_embedding == "learned":
+            nn.init.zeros_(self.logit_bias)
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer: NCVQVAEModel, **config: object) -> "MaskGITForTimeSeriesGeneration":
+        """A new prior over the codes of a trained tokenizer, whose weights it copies; fields as in `MaskGITConfig`."""
+        model = cls(MaskGITConfig(tokenizer_config=tokenizer.config.to_dict(), **config))
+        model.tokenizer.load_state_dict(tokenizer.state_dict())
+        if model.config.code_embedding != "codebook":
+            with torch.no_grad():
+                model.code_embedding.weight[:-1] = tokenizer.quantizer.codebook
+        return model.train(tokenizer.training)
+
+    def train(self, mode: bool = True) -> "MaskGITForTimeSeriesGeneration":
+        super().train(mode)
+        self.tokenizer.eval()
+        return self
+
+    def encode(self, values: Tensor) -> NCVQVAEEncoderOutput:
+        """See `NCVQVAEModel.encode`."""
+        return self.tokenizer.encode(values)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """See `NCVQVAEModel.decode`."""
+        return self.tokenizer.decode(codes)
+
+    def reconstruct(self, values: Tensor) -> Tensor:
+        """See `NCVQVAEModel.reconstruct`."""
+        return self.tokenizer.reconstruct(values)
+
+    def embed(self, values: Tensor) -> Tensor:
+        """See `NCVQVAEModel.embed`."""
+        return self.tokenizer.embed(values)
+
+    def forward(
+        self,
+        values: Tensor | None = None,
+        labels: Tensor | None = None,
+        codes: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> MaskGITOutput:
+        """Hides codes at random and predicts them.
+
+        Args:
+            values (`torch.FloatTensor` of shape `(batch, channels, length)`, *optional*): series, unless `codes`
+                are given.
+            labels (`torch.LongTensor` of shape `(batch,)`, *optional*): classes; without them the null class.
+            codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again.
+            generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
+        """
+        if codes is None and values is None:
+            raise ValueError("forward needs values or codes, found neither")
+        if codes is None:
+            with torch.no_grad():
+                codes = self.tokenizer.encode(values).codes
+        null = torch.full((len(codes),), self.config.num_labels, device=codes.device)
+        labels = null if labels is None else labels
+        # In training all processes draw for the whole batch, and each takes its own part.
+        start, total = place_in_batch(len(codes), codes.device) if self.training else (0, len(codes))
+        mine = slice(start, start + len(codes))
+        if self.training:
+            keep = torch.rand(total, generator=generator, device=codes.device) >= self.config.label_dropout
+            labels = torch.where(keep[mine], labels, null)
+        mask = training_mask(total, self.num_codes, generator, codes.device)[mine]
+        logits = self.predict(codes, ~mask, labels)
+        loss = F.cross_entropy(logits[mask].float(), codes[mask])
+        accuracy = (logits[mask].argmax(-1) == codes[mask]).float().mean()
+        if self.training:
+            loss, accuracy = mean_over_batch(loss, accuracy, count=mask.sum())
+        return MaskGITOutput(loss, accuracy, logits, mask)
+
+    def predict(self, codes: Tensor, known: Tensor, labels: Tensor) -> Tensor:
+        """Logits `(batch, num_codes, codebook_size)` of every code given those that are `known`, and the class."""
+        table = self.code_embedding.weight
+        if self.config.code_embedding == "codebook":
+            table = torch.cat((self.tokenizer.quantizer.codebook.to(table.dtype), table))
+        visible = torch.where(known, codes, self.codebook_size)
+        embedded = self.embedding_norm(F.embedding(visible, table) + self.position_embedding.weight)
+        embedded = torch.cat((self.label_embedding(labels)[:, None], embedded), 1)
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
+        hidden = self.head(self.transformer(embedded, attention))[:, 1:]
+        if self.config.code_embedding == "learned":
+            return hidden @ table[:-1].T + self.logit_bias
+        return self.to_logits(hidden)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        num_samples: int | None = None,
+        labels: Labels = None,
+        num_steps: int | None = None,
+        temperature: float | None = None,
+        choice_temperature: float | None = None,
+        guidance_scale: float | None = None,
+        generator: torch.Generator | None = None,
+        batch_size: int = 256,
+        return_codes: bool = False,
+        return_labels: bool = False,
+    ) -> Tensor | MaskGITGenerateOutput:
+        """Generates series. What is not given comes from the configuration, where training wrote what suits the model.
+
+        Args:
+            num_samples (`int`, *optional*): how many; defaults to one for each label given, else to 1.
+            labels (*optional*): a class, as its index or its name, or one for each sample. `None` draws classes at the
+                shares of the training split. `"null"` samples without a class, which is worse and less steady.
+            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better, up to the
+                number of codes.
+            temperature (`float`, *optional*): of the codes drawn; lower is more typical and less diverse.
+            choice_temperature (`float`, *optional*): of the noise in the choice of which codes to keep.
+            guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598);
+                above 1 the class is followed more closely, at twice the cost.
+            generator (`torch.Generator`, *optional*): on the model's device; the same state gives the same series.
+            batch_size (`int`, defaults to 256): samples at a time, which bounds memory. It is part of what a seed
+                means.
+            return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
+
+        Returns:
+            `torch.FloatTensor` of shape `(num_samples, channels, length)` in the units of the data, or the output
+            above.
+
+        Raises:
+            ValueError: for an unknown label, a wrong number of them, or a setting out of its range.
+        """
+        config = self.config
+        num_steps = config.sampling_steps if num_steps is None else num_steps
+        temperature = config.sampling_temperature if temperature is None else temperature
+        choice_temperature = config.sampling_choice_temperature if choice_temperature is None else choice_temperature
+        guidance_scale = config.sampling_guidance_scale if guidance_scale is None else guidance_scale
+        for name, value, least in (("num_steps", num_steps, 1), ("batch_size", batch_size, 1)):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, found {value}")
+        if not (temperature > 0 and choice_temperature >= 0 and math.isfinite(guidance_scale)):
+            found = f"{temperature}, {choice_temperature} and {guidance_scale}"
+            wanted = "temperature must be above 0, choice_temperature at least 0 and guidance_scale finite"
+            raise ValueError(f"{wanted}, found {found}")
+
+        label_ids = self._resolve_labels(labels, num_samples, generator)
+        codes = [
+            decode_iteratively(
+                partial(self._guided_logits, labels=chunk, guidance_scale=guidance_scale),
+                torch.zeros(len(chunk), self.num_codes, dtype=torch.long, device=self.device),
+                num_steps,
+                temperature,
+                choice_temperature,
+                generator,
+            )
+            for chunk in label_ids.split(batch_size)
+        ]
+        values = torch.cat([self.decode(chunk) for chunk in codes])
+        if not (return_codes or return_labels):
+            return values
+        return MaskGITGenerateOutput(
+            values, torch.cat(codes) if return_codes else None, label_ids if return_labels else None
+        )
+
+    def _guided_logits(self, codes: Tensor, known: Tensor, labels: Tensor, guidance_scale: float) -> Tensor:
+        if guidance_scale == 1:
+            return self.predict(codes, known, labels)
+        both = torch.cat((labels, torch.full_like(labels, self.config.num_labels)))
+        conditional, null = self.predict(codes.repeat(2, 1), known.repeat(2, 1), both).chunk(2)
+        return null + guidance_scale * (conditional - null)
+
+    def _resolve_labels(self, labels: Labels, num_samples: int | None, generator: torch.Generator | None) -> Tensor:
+        """Class indices, one for each sample, on the model's device."""
+        if num_samples is not None and num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, found {num_samples}")
+        if labels is None and self.config.num_labels:
+            shares = torch.tensor(self.config.label_shares, device=self.device)
+            return torch.multinomial(shares, num_samples or 1, replacement=True, generator=generator)
+        if labels is None or (isinstance(labels, str) and labels == "null"):
+            return torch.full((num_samples or 1,), self.config.num_labels, device=self.device)
+        if isinstance(labels, Tensor | np.ndarray | np.generic):
+            labels = labels.tolist()
+        if isinstance(labels, str) or not isinstance(labels, Sequence):
+            labels = [labels] * (num_samples or 1)
+        if num_samples not in (None, len(labels)) or not len(labels):
+            raise ValueError(f"labels must be one, or one for each of {num_samples} samples, found {len(labels)}")
+        return torch.tensor([self.label_id(label) for label in labels], device=self.device)
+
+    def label_id(self, label: int | str) -> int:
+        """The index of a class given by its index or its name.
+
+        Raises:
+            ValueError: for a class that the model does not know.
+        """
+        names = self.config.id2label
+        if isinstance(label, str) and label in self.config.label2id:
+            return self.config.label2id[label]
+        if isinstance(label, int | np.integer) and int(label) in names:
+            return int(label)
+        known = ", ".join(f"{index} ({name!r})" for index, name in names.items()) or "none"
+        raise ValueError(f"unknown label {label!r}; the model's classes are {known}")
