@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
 from ncvqvae.augmentations import augment
 from ncvqvae.cli import run
-from ncvqvae.fcn import fast_bfloat16
 from ncvqvae.memory import keep_freed_memory
+from ncvqvae.precision import autocast
 
 
 LENGTH, WARM, STEPS = 500, 2, 5  # FordA's samples; steps before the clock starts, and on it
@@ -49,7 +49,7 @@ def training_step(model: torch.nn.Module, inputs: dict) -> Callable[[], None]:
     optimizer, generator = torch.optim.AdamW(parameters, 1e-3, fused=True), torch.Generator()
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16(torch.device("cpu"))):
+        with autocast(torch.device("cpu"), "auto"):
             loss = model(**inputs, generator=generator).loss
         loss.backward()
         optimizer.step()
@@ -72,7 +72,6 @@ def prior() -> MaskGITForTimeSeriesGeneration:
 
 def stage2() -> float:
     model = prior()
-    model.set_attn_implementation("eager")
     codes, labels = torch.randint(32, (256, model.num_codes)), torch.randint(2, (256,))
     return clock(training_step(model, {"codes": codes, "labels": labels}))
 

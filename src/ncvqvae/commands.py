@@ -129,7 +129,7 @@ def _load_with_series(options: argparse.Namespace) -> tuple[MaskGITForTimeSeries
 def evaluate(options: argparse.Namespace) -> None:
     # The extra `eval`, which the other commands do without.
     from .evaluation import evaluate as evaluate_model
-    from .fcn import fast_bfloat16
+    from .precision import fast_bfloat16
     from .report import published_results, verdicts, write_report
     from .runs import check_writable
     from .ucr import load_ucr

@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import trange
 
+from .precision import autocast
+
 
 LEAST_STEPS, EPOCHS = 1000, 10  # of the networks trained here, whichever is more
 RECIPE_VERSION = 1  # raise it when networks are trained differently: it is part of the cache's key
@@ -88,7 +90,7 @@ def train_fcn(
         while len(queue) < batch_size:  # whole epochs, one after the other, so that every batch is full
             queue = torch.cat((queue, torch.randperm(len(values), generator=generator)))
         batch, queue = queue[:batch_size].to(values.device), queue[batch_size:]
-        with torch.autocast(values.device.type, torch.bfloat16, enabled=fast_bfloat16(values.device)):
+        with autocast(values.device, "auto"):
             loss = F.cross_entropy(network(values[batch]).float(), labels[batch])
         loss.backward()
         optimizer.step()
@@ -168,10 +170,3 @@ def evaluation_network(
 @torch.no_grad()
 def apply_batched(function: Callable[[Tensor], Tensor], values: Tensor, batch_size: int = 256) -> Tensor:
     return torch.cat([function(batch) for batch in values.split(batch_size)])
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16, rather than emulating it."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()

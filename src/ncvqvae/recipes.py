@@ -37,7 +37,8 @@ class TrainingSettings:
         repeats: how often an epoch shows each series, each time in another view or under another mask.
         learning_rate, weight_decay: of AdamW.
         max_grad_norm: clips the gradient's norm.
-        precision: `"no"` is float32; `"bf16"` is autocast to bfloat16, the quantizer excepted.
+        precision: of products and convolutions; the quantizer, the objectives and the transform are in float32 always.
+            `"no"` is float32, `"bf16"` bfloat16, `"auto"` the latter where the hardware has it.
         eval_steps: steps between scores of the held-out series.
         save_steps: steps between checkpoints to resume from.
         save_total_limit: how many of them to keep.
@@ -50,7 +51,7 @@ class TrainingSettings:
     learning_rate: float | int = 1e-3
     weight_decay: float | int = 1e-3
     max_grad_norm: float | int | None = None
-    precision: Literal["no", "bf16"] = "no"
+    precision: Literal["auto", "no", "bf16"] = "auto"
     eval_steps: int = 100
     save_steps: int = 500
     save_total_limit: int = 2

@@ -156,11 +156,7 @@ def train_prior(
     shown, shown_labels = data.values[first], None if labels is None else data.labels[first]
     frozen = start.into_prior(model) if start else []
     stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate, draw, frozen)
-    chosen = model.config._attn_implementation
-    if data.values.device.type == "cpu":
-        model.set_attn_implementation("eager")  # the fused kernel's backward pass takes four times as long there
     history = fit(model, stage, recipe.prior_training, work_dir / "prior", recipe.seed, resume, recipe.report_to)
-    model.set_attn_implementation(chosen)
     return model, history
 
 

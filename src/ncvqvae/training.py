@@ -22,6 +22,7 @@ from .checkpoints import Checkpoints
 from .history import History
 from .interrupts import deferred_interrupt
 from .memory import keep_freed_memory
+from .precision import autocast
 from .processes import num_processes, sum_over_processes
 from .recipes import TrainingSettings
 from .runs import process_state
@@ -158,7 +159,7 @@ class _Loop:
         indices = batch_indices(done - 1, self.batch_size, self.stage.num_series, order).to(self.device)
         inputs = _share(self.stage.inputs(indices, self.generator), self.accelerator)
         # Not Accelerate's own mixed precision, which is fixed for the life of the process.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        with autocast(self.device, settings.precision):
             output = self.wrapped(**inputs, generator=self.generator)
         self.accelerator.backward(output.loss)
         if settings.max_grad_norm is not None:
