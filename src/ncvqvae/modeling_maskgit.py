@@ -62,6 +62,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
     """
 
     config: MaskGITConfig
+    _auto_class = "AutoModel"  # so that a save carries the code
     _loads_from = ("ncvqvae_maskgit",)
 
     def __init__(self, config: MaskGITConfig):

@@ -51,6 +51,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
     continuous augmented view; its gradient reaches the encoder through both.
     """
 
+    _auto_class = "AutoModelForPreTraining"  # so that a save carries the code
+
     def __init__(self, config: NCVQVAEConfig):
         super().__init__(config)
         self.tokenizer = NCVQVAEModel(config)

@@ -1,0 +1,78 @@
+"""Makes the package known to transformers, as soon as transformers' own registries are imported and not before.
+
+transformers has no entry points: whoever extends it calls its registries, and importing those, with the classes that
+go there, takes seconds. So `import ncvqvae` only asks Python's import system to do it when it comes to that.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+
+def _register_configs(auto: ModuleType) -> None:
+    from .configuration_maskgit import MaskGITConfig
+    from .configuration_ncvqvae import NCVQVAEConfig
+
+    for config in (NCVQVAEConfig, MaskGITConfig):
+        auto.AutoConfig.register(config.model_type, config)
+
+
+def _register_models(auto: ModuleType) -> None:
+    from .configuration_maskgit import MaskGITConfig
+    from .configuration_ncvqvae import NCVQVAEConfig
+    from .modeling_maskgit import MaskGITForTimeSeriesGeneration
+    from .modeling_ncvqvae import NCVQVAEModel
+    from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
+
+    auto.AutoModel.register(NCVQVAEConfig, NCVQVAEModel)
+    auto.AutoModel.register(MaskGITConfig, MaskGITForTimeSeriesGeneration)
+    auto.AutoModelForPreTraining.register(NCVQVAEConfig, NCVQVAEForPreTraining)
+
+
+def _register_pipeline(pipelines: ModuleType) -> None:
+    from transformers import AutoModel
+
+    from .pipeline import TimeSeriesGenerationPipeline
+
+    register = pipelines.PIPELINE_REGISTRY.register_pipeline
+    register("time-series-generation", TimeSeriesGenerationPipeline, AutoModel, type="time")
+
+
+_REGISTRIES = {
+    "transformers.models.auto.configuration_auto": _register_configs,
+    "transformers.models.auto.modeling_auto": _register_models,
+    "transformers.pipelines": _register_pipeline,
+}
+
+
+def register_when_imported() -> None:
+    """Registers with what is imported already, and with the rest when that is."""
+    sys.meta_path.insert(0, _Finder())
+    for name, register in _REGISTRIES.items():
+        if name in sys.modules:
+            register(sys.modules[name])
+
+
+class _Finder(MetaPathFinder):
+    """Finds the registries where Python does, and has their loader go on with a registration."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name in _REGISTRIES else None
+        if spec is not None:
+            spec.loader = _Loader(spec.loader, _REGISTRIES[name])
+        return spec
+
+
+class _Loader(Loader):
+    def __init__(self, loader: Loader, then: Callable[[ModuleType], None]):
+        self.loader, self.then = loader, then
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__.loader = module.__loader__ = self.loader  # whoever asks the module sees its own
+        self.loader.exec_module(module)
+        self.then(module)

@@ -1,0 +1,70 @@
+"""Importing the package is light, and makes its models known to transformers in whatever order things are imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(script, *arguments):
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    model.save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def test_importing_the_package_imports_neither_torch_nor_transformers():
+    run("""
+import sys, ncvqvae
+assert not {"torch", "transformers", "datasets", "gradio", "matplotlib"} & set(sys.modules)
+assert "NCVQVAEModel" in dir(ncvqvae) and ncvqvae.__version__
+""")
+
+
+def test_all_public_names_are_there_and_no_others():
+    import ncvqvae
+
+    assert all(getattr(ncvqvae, name).__name__ == name for name in ncvqvae.__all__)
+    with pytest.raises(AttributeError, match="module 'ncvqvae' has no attribute 'Nonsense'"):
+        ncvqvae.Nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import ncvqvae; from transformers import AutoModel",
+        "from transformers import AutoModel; import ncvqvae",
+        "import ncvqvae; from transformers import Trainer; from transformers import AutoModel",
+        "import ncvqvae; from transformers import PreTrainedModel, AutoConfig, AutoModel",
+        "from transformers import pipeline; import ncvqvae; from transformers import AutoModel",
+        "from ncvqvae.modeling_ncvqvae import NCVQVAEModel; from transformers import AutoModel",
+    ],
+)
+def test_auto_model_knows_the_models_in_whatever_order_things_are_imported(folder, imports):
+    said = run(f"import sys; {imports}; print(type(AutoModel.from_pretrained(sys.argv[1])))", folder)
+    assert said == "<class 'ncvqvae.modeling_maskgit.MaskGITForTimeSeriesGeneration'>\n"
+
+
+def test_auto_config_and_the_pipeline_know_them_too(folder):
+    said = run(
+        "import sys, ncvqvae; from transformers import AutoConfig as a; print(type(a.from_pretrained(sys.argv[1])))",
+        folder,
+    )
+    assert said == "<class 'ncvqvae.configuration_maskgit.MaskGITConfig'>\n"
+    script = "import sys, ncvqvae; from transformers import pipeline; "
+    script += "print(pipeline('time-series-generation', sys.argv[1])('up', seed=0))"
+    assert "'label': 'up'" in run(script, folder)
+
+
+def test_transformers_own_modules_look_as_they_did():
+    said = run(
+        "import ncvqvae; from transformers.models.auto import modeling_auto as m; print(m.__spec__.loader, m.__file__)"
+    )
+    assert "SourceFileLoader" in said and Path(said.split()[-1]).name == "modeling_auto.py"
