@@ -158,7 +158,7 @@ def _stale(there: Sequence[str], kind: str) -> list[str]:
 
 
 def _create(api: HfApi, repo_id: str, private: bool, kind: str) -> None:
-    """Creates the repository unless it is there. That is asked first: creation answers 409 for more than one reason."""
+    """Creates the repository unless it is there, which is asked first: a 409 of creation may mean more than that."""
     try:
         found = api.repo_info(repo_id, repo_type=kind)
     except RepositoryNotFoundError:

@@ -23,13 +23,13 @@ PUBLISHED_NAMES = {
 }
 # What stands in each column of the table of these.
 COLUMNS = {
-    "here": "this checkpoint; ± is the standard deviation over the seeds of what is drawn, of one training.",
+    "here": "this checkpoint; ± is the standard deviation over the seeds of what is drawn, from one training.",
     "real": """the same figure of real series in the place of generated ones, a floor that small splits raise: of the
   training split, for the inception score of the test split; for CAS a classifier trained on the training split.""",
     "thesis, plain": """a VQ-VAE without the added objective, as the NC-VQVAE thesis reports it; mean and ± of four
   trainings.""",
-    "thesis, best arm": """likewise the best of its six variants, each an objective (Barlow Twins or VIbCReg) and the views
-  that it compares (slice and shuffle, window warp, Gaussian noise).""",
+    "thesis, best arm": """likewise the best of its six variants, each an objective (Barlow Twins or VIbCReg) and the
+  views that it compares (slice and shuffle, window warp, Gaussian noise).""",
     "TimeVQVAE": "as its authors report it.",
 }
 
