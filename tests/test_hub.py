@@ -257,21 +257,21 @@ def hub():
         yield hub
 
 
-def publishing(folder, environment, *steps):
-    """What `publish` says on standard error in a fresh process, for each of `steps`: options, and its exit code."""
-    script = f"""
-        import os
-        from ncvqvae.cli import main
-        for options, code, token in {list(steps)}:
-            os.environ["HF_TOKEN"] = token
-            if not token:
-                del os.environ["HF_TOKEN"]
-            assert main(["publish", {str(folder)!r}, "--repo-id", *options]) == code, options
-    """
-    done = in_a_fresh_process(script, environment)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return [line for line in done.stderr.splitlines() if line.startswith("ncvqvae publish: ")]
+@pytest.fixture
+def publish_there(hub, monkeypatch, capsys):
+    """Publishes from this process, as one that knows this hub alone; returns the exit code and what is wrong."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    def publish_there(folder, *options, repo_id="org/toy", token="hf_dummy"):
+        monkeypatch.setenv("HF_TOKEN", token)
+        code = publish(folder, *options, repo_id=repo_id)
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ncvqvae publish: ")]
+        assert len(lines) == (code != 0)
+        return code, "".join(lines)
+
+    return publish_there
 
 
 def sent(hub, repo_id="org/toy"):
@@ -279,8 +279,9 @@ def sent(hub, repo_id="org/toy"):
 
 
 def test_published_over_http_it_is_one_commit_of_what_the_folder_holds_and_loads_anywhere(hub, folder, tmp_path):
-    environment = hub.environment(tmp_path / "home")
-    assert publishing(folder, environment, (["org/toy"], 0, "hf_dummy")) == []
+    command = [sys.executable, "-m", "ncvqvae.cli", "publish", str(folder), "--repo-id", "org/toy"]
+    done = subprocess.run(command, env=hub.environment(tmp_path / "home"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert sent(hub) == {path.name: path.read_bytes() for path in folder.iterdir()}
     assert hub.commits("org/toy") == 2  # the first is the Hub's own, of .gitattributes
     assert not hub.repos["model", "org/toy"].private
@@ -296,41 +297,26 @@ def test_published_over_http_it_is_one_commit_of_what_the_folder_holds_and_loads
     assert all(torch.equal(weights[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_what_goes_wrong_on_the_way_is_one_line_and_changes_nothing(hub, folder, tmp_path):
-    environment = hub.environment(tmp_path / "home")
-    publishing(folder, environment, (["org/toy"], 0, "hf_dummy"))
+def test_what_goes_wrong_on_the_way_is_one_line_and_changes_nothing(hub, folder, publish_there, monkeypatch):
+    assert publish_there(folder) == (0, "")
     before = sent(hub)
     other_weights(folder)
-    metrics = json.loads((folder / "metrics.json").read_text())
-    metrics["weights_sha256"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    change("metrics.json", weights_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest())(
+        folder
+    )
     hub.add_repo("stranger/toy")
     hub.fail_next = "lfs"
-    messages = publishing(
-        folder,
-        environment,
-        (["org/toy"], 2, "hf_dummy"),
-        (["stranger/toy"], 2, "hf_dummy"),
-        (["stranger/new"], 2, "hf_dummy"),
-        (["org/toy"], 2, "hf_read"),
-        (["org/toy"], 2, "hf_expired"),
-        (["org/toy"], 2, ""),
-    )
-    for line, message in zip(
-        messages,
-        (
-            "the upload failed, and org/toy is as it was",
-            "this token may not write to stranger/toy",
-            "this token may not write to stranger/new",
-            "this token may not write to org/toy",
-            "the token is refused",
-            "there is no token for the Hub",
-        ),
-        strict=True,
+    for repo_id, token, message in (
+        ("org/toy", "hf_dummy", "the upload failed, and org/toy is as it was"),
+        ("stranger/toy", "hf_dummy", "this token may not write to stranger/toy"),
+        ("stranger/new", "hf_dummy", "this token may not write to stranger/new"),
+        ("org/toy", "hf_read", "this token may not write to org/toy"),
+        ("org/toy", "hf_expired", "the token is refused"),
     ):
-        assert message in line
+        code, said = publish_there(folder, repo_id=repo_id, token=token)
+        assert code == 2 and message in said
     hub.fail_status = 409
-    for step, repo_id, message in (
+    for hub.fail_next, repo_id, message in (
         (
             "commit",
             "org/toy",
@@ -342,47 +328,43 @@ def test_what_goes_wrong_on_the_way_is_one_line_and_changes_nothing(hub, folder,
             "the name org/new is taken, by what this token may not see; choose another (the Hub say",
         ),
     ):
-        hub.fail_next = step
-        (line,) = publishing(folder, environment, ([repo_id], 2, "hf_dummy"))
-        assert message in line
+        code, said = publish_there(folder, repo_id=repo_id)
+        assert code == 2 and message in said
     assert hub.commits("org/toy") == 2 and sent(hub) == before and ("model", "org/new") not in hub.repos
+    monkeypatch.setattr("ncvqvae.hub.get_token", lambda: None)
+    assert "there is no token for the Hub" in publish_there(folder)[1]
+
+
+def test_a_hub_that_cannot_be_reached_is_said_in_one_line(hub, folder, publish_there):
     hub.stop()
-    (line,) = publishing(folder, environment, (["org/toy"], 2, "hf_dummy"))
-    assert "cannot be reached" in line
+    code, said = publish_there(folder)
+    assert code == 2 and f"the Hub at {hub.url} cannot be reached" in said
 
 
-def test_private_makes_a_private_repository_and_refuses_one_that_is_public(hub, folder, tmp_path):
-    environment = hub.environment(tmp_path / "home")
+def test_private_makes_a_private_repository_and_refuses_one_that_is_public(hub, folder, publish_there):
     hub.add_repo("org/public")
-    (line,) = publishing(
-        folder,
-        environment,
-        (["org/toy", "--private"], 0, "hf_dummy"),
-        (["org/toy", "--private"], 0, "hf_dummy"),
-        (["org/toy"], 0, "hf_dummy"),
-        (["org/public", "--private"], 2, "hf_dummy"),
-    )
-    assert "org/public exists and is public, and --private makes only new ones private" in line
+    assert publish_there(folder, "--private") == publish_there(folder, "--private") == publish_there(folder) == (0, "")
     assert hub.repos["model", "org/toy"].private and "config.json" in hub.files("org/toy")
+    code, said = publish_there(folder, "--private", repo_id="org/public")
+    assert code == 2 and "org/public exists and is public, and --private makes only new ones private" in said
     assert hub.commits("org/public") == 1
 
 
-def test_without_private_the_organisations_default_decides(hub, folder, tmp_path):
+def test_without_private_the_organisations_default_decides(hub, folder, publish_there):
     hub.private_by_default = True
-    publishing(folder, hub.environment(tmp_path / "home"), (["org/toy"], 0, "hf_dummy"))
+    assert publish_there(folder) == (0, "")
     assert hub.repos["model", "org/toy"].private
 
 
-def test_what_the_folder_no_longer_holds_is_deleted_there_and_what_is_not_ours_stays(hub, folder, tmp_path):
-    environment = hub.environment(tmp_path / "home")
+def test_what_the_folder_no_longer_holds_is_deleted_there_and_what_is_not_ours_stays(hub, folder, publish_there):
     (folder / "notes.md").write_text("Trained on a Sunday.")
-    publishing(folder, environment, (["org/toy"], 0, "hf_dummy"))
+    publish_there(folder)
     repo = hub.repos["model", "org/toy"]
     theirs = {"LICENSE": File(b"mine"), "more/notes.md": File(b"mine")}
     repo.add_version(repo.at("main")[1] | theirs | {"old_code.py": File(b"")})
     for name in ("notes.md", "README.md"):
         (folder / name).unlink()
-    publishing(folder, environment, (["org/toy"], 0, "hf_dummy"))
+    publish_there(folder)
     ours = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sent(hub) == ours | {name: file.content for name, file in theirs.items()}
     assert hub.commits("org/toy") == 4
