@@ -152,8 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "checkpoint",
         nargs="?",
-        help="a folder or an id on the Hub (default: $NCVQVAE_CHECKPOINT, or ncvqvae-gunPoint here or in the model_cards "
-        "of the source)",
+        help="a folder or an id on the Hub (default: $NCVQVAE_CHECKPOINT, or ncvqvae-gunPoint here or in the source's "
+        "model_cards)",
     )
     add("--port", type=int, metavar="N", help="of the server (default: the first free one from 7860)")
     command(info, "what is in a checkpoint", "").add_argument("checkpoint", help="a folder or an id on the Hub")
