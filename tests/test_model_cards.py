@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import AutoModel
 import ncvqvae  # noqa: F401, registers the models
 from environments import environment_with
 from ncvqvae.card import render_card
+from ncvqvae.cli import main
 from ncvqvae.hub import WANTED
 from ncvqvae.publishable import check_checkpoint
 from ncvqvae.report import CAPTIONS, render
@@ -81,10 +83,20 @@ def test_the_hub_can_read_the_card_of_a_shipped_checkpoint_and_it_names_no_organ
         assert (folder / picture).is_file()
 
 
+def test_published_under_a_name_the_card_of_a_shipped_checkpoint_says_that_name(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    assert main(["publish", str(copy), "--repo-id", f"my-lab/{folder.name}", "--dry-run"]) == 0
+    text = (copy / "README.md").read_text()
+    assert set(re.findall(r'from_pretrained\("([^"]+)"', text)) == {f"my-lab/{folder.name}"}
+    assert "<organisation>" not in text
+
+
 def numbers(value):
-    """Every number of a JSON value."""
-    if isinstance(value, dict | list):
-        return [number for part in (value.values() if isinstance(value, dict) else value) for number in numbers(part)]
+    """Every number of `metrics.json` that a card may show: not those of single seeds."""
+    if isinstance(value, dict):
+        return [number for key, part in value.items() if key not in ("values", "interval") for number in numbers(part)]
+    if isinstance(value, list):
+        return [number for part in value for number in numbers(part)]
     return [value] if isinstance(value, int | float) else []
 
 
