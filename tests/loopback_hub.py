@@ -97,14 +97,18 @@ class LoopbackHub:
     Attributes:
         repos: by kind and id.
         requests: `GET /api/whoami-v2` and so on in the order of their arrival, without queries.
-        fail_next: where set to "lfs" or "commit", the next request that uploads a large file or commits is answered
-            507, which the client does not retry, and nothing of it is kept. Then it is None again.
+        fail_next: where set to "lfs", "commit" or "create", the next request that uploads a large file, commits or
+            creates a repository is answered `fail_status`, by default 507, which the client does not retry, and
+            nothing of it is kept. Then it is None again.
+        private_by_default: what a new repository is where the client does not say.
     """
 
     repos: dict[tuple[str, str], Repo] = field(default_factory=dict)
     large_files: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
-    fail_next: Literal["lfs", "commit"] | None = None
+    fail_next: Literal["lfs", "commit", "create"] | None = None
+    fail_status: int = 507
+    private_by_default: bool = False
 
     def start(self) -> "LoopbackHub":
         self.lock = threading.Lock()
@@ -212,7 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _fail_if_told(self, step: str) -> None:
         if self.hub.fail_next == step:
             self.hub.fail_next = None
-            raise Answer({"error": f"the loopback hub was told to fail: {step}"}, 507)
+            raise Answer({"error": f"the loopback hub was told to fail: {step}"}, self.hub.fail_status)
 
     def whoami(self) -> dict[str, Any]:
         self._check_role()
@@ -224,10 +228,12 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = json.loads(self.body)
         kind, repo_id = wanted.get("type", "model"), f"{wanted['organization'] or NAMESPACES[0]}/{wanted['name']}"
         self._check_role(repo_id)
+        self._fail_if_told("create")
         url = {"url": self._url(kind, repo_id)}
         if (kind, repo_id) in self.hub.repos:
             raise Answer(url | {"error": f"You already created this {kind} repo"}, 409)
-        self.hub.add_repo(repo_id, kind, private=wanted.get("visibility") == "private")
+        private = {"private": True, "public": False}.get(wanted.get("visibility"), self.hub.private_by_default)
+        self.hub.add_repo(repo_id, kind, private)
         return url
 
     def validate_yaml(self) -> dict[str, Any]:

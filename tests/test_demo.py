@@ -1,9 +1,15 @@
 """The app through its API, on a server on loopback."""
 
 import base64
+import contextlib
+import os
 import runpy
 import shutil
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,7 +25,7 @@ from ncvqvae.runs import save
 gradio = pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 gradio_client = pytest.importorskip("gradio_client")
 
-from ncvqvae.demo import LAUNCH, build_demo, generate, reconstruct  # noqa: E402
+from ncvqvae.demo import LAUNCH, build_demo, default_checkpoint, generate, reconstruct  # noqa: E402
 from ncvqvae.demo_inputs import real_series  # noqa: E402
 
 
@@ -169,3 +175,62 @@ def test_the_space_starts_with_the_checkpoint_of_its_variable_or_of_its_option(c
         assert any(wanted == getattr(block, "value", None) for block in app.blocks.values())
     card = SpaceCard.load(SPACE / "README.md").data
     assert card.sdk == "gradio" and (SPACE / card.app_file).is_file()
+
+
+def test_without_a_checkpoint_the_command_serves_the_shipped_one_in_an_empty_folder(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    variables = {name: value for name, value in os.environ.items() if name != "NCVQVAE_CHECKPOINT"}
+    variables |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
+    command = [sys.executable, "-m", "ncvqvae.cli", "demo", "--port", address.split(":")[1]]
+    with (
+        open(tmp_path / "log", "w") as log,
+        subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=log, stderr=log) as process,
+    ):
+        try:
+            deadline, answer = time.monotonic() + 120, ""
+            while not answer:
+                assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+                with contextlib.suppress(OSError):
+                    answer = urllib.request.urlopen(f"http://{address}/config", timeout=30).read().decode()
+                time.sleep(0.2)
+        finally:
+            process.terminate()
+    assert "model_cards/ncvqvae-gunPoint" in answer and "series of 150 samples" in answer
+
+
+def test_a_folder_of_the_name_or_the_variable_comes_before_the_shipped_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NCVQVAE_CHECKPOINT", raising=False)
+    assert default_checkpoint() == str(Path(__file__).parents[1] / "model_cards" / "ncvqvae-gunPoint")
+    (tmp_path / "ncvqvae-gunPoint").mkdir()
+    assert default_checkpoint() == "ncvqvae-gunPoint"
+    monkeypatch.setenv("NCVQVAE_CHECKPOINT", "org/other")
+    assert default_checkpoint() == "org/other"
+
+
+def test_where_zerogpu_is_its_decorator_is_around_what_computes(tmp_path):
+    (tmp_path / "spaces.py").write_text(
+        """
+import functools
+lent = []
+def GPU(function):
+    @functools.wraps(function)
+    def on_gpu(*arguments, **options):
+        lent.append(function.__name__)
+        return function(*arguments, **options)
+    return on_gpu
+"""
+    )
+    script = f"""
+import spaces
+from ncvqvae.demo import generate, reconstruct
+checkpoint = {str(Path(__file__).parents[1] / "model_cards" / "ncvqvae-gunPoint")!r}
+*_, csv = generate(checkpoint, num_samples=1, num_steps=1)
+reconstruct(checkpoint, csv)
+assert spaces.lent == ["generate", "reconstruct"]
+"""
+    variables = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

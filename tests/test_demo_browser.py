@@ -1,40 +1,60 @@
-"""The app in a real browser, and a picture of it in runs/browser/ for a person to judge."""
+"""The Space in a real browser, and pictures of it in runs/browser/ for a person to judge."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from ncvqvae.files import write_series
-from ncvqvae.runs import save
+from ncvqvae.series import to_tensors
+from ncvqvae.ucr import load_ucr
 
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
-ARTEFACTS = Path(__file__).parents[1] / "runs" / "browser"
+ROOT = Path(__file__).parents[1]
+ARTEFACTS = ROOT / "runs" / "browser"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture
-def page(model, tmp_path, monkeypatch):
-    from ncvqvae.demo import LAUNCH, build_demo
+def address(tmp_path):
+    """That of the Space, served with the checkpoint inside it."""
+    variables = {name: value for name, value in os.environ.items() if name != "NCVQVAE_CHECKPOINT"}
+    variables |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(tmp_path / "gradio")}
+    command = [sys.executable, "-u", str(ROOT / "spaces" / "ncvqvae-sampler" / "app.py")]
+    log = tmp_path / "log"
+    with (
+        open(log, "w") as out,
+        subprocess.Popen(
+            command, stdout=out, stderr=out, cwd=tmp_path, env=variables | {"HF_HUB_OFFLINE": "1"}
+        ) as process,
+    ):
+        try:
+            deadline = time.monotonic() + 120
+            while "http://" not in (said := log.read_text()):
+                assert process.poll() is None and time.monotonic() < deadline, said
+                time.sleep(0.1)
+            yield "http://" + said.split("http://")[1].split()[0]
+        finally:
+            process.terminate()
 
-    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    save(model, tmp_path / "tiny")
-    app = build_demo(str(tmp_path / "tiny"))
-    _, url, _ = app.launch(**LAUNCH, ssr_mode=False, prevent_thread_lock=True, quiet=True)
+
+@pytest.fixture
+def page(address):
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(30_000)
-        page.goto(url)
+        page.goto(address)
         yield page
         browser.close()
-    app.close(verbose=False)
 
 
 def keep(page, name):
@@ -55,7 +75,7 @@ def test_a_visitor_generates_changes_the_class_and_reconstructs(page, tmp_path):
     keep(page, "generate")
 
     page.get_by_label("Class").click()
-    page.get_by_role("option", name="up", exact=True).click()
+    page.get_by_role("option", name="2", exact=True).click()
     generate.click()
     expect(pictures.first).not_to_have_attribute("src", before)
     expect(page.get_by_role("cell", name="generated.csv")).to_be_visible()
@@ -64,15 +84,17 @@ def test_a_visitor_generates_changes_the_class_and_reconstructs(page, tmp_path):
     reconstruct = page.get_by_role("button", name="Reconstruct", exact=True)
     page.get_by_label("Numbers").fill("1, 2, 3")
     reconstruct.click()
-    expect(page.get_by_text("the checkpoint takes series of 40 samples, found 3 samples")).to_be_visible()
+    expect(page.get_by_text("the checkpoint takes series of 150 samples, found 3 samples")).to_be_visible()
     keep(page, "error")
+    page.get_by_label("Close").first.click()  # the message, which would stay for ten seconds
 
-    page.get_by_label("Numbers").fill(" ".join(map(str, torch.randn(40).tolist())))
+    series = to_tensors(load_ucr("GunPoint")["test"])[0][:2]
+    page.get_by_label("Numbers").fill(" ".join(map(str, series[0].flatten().tolist())))
     reconstruct.click()
     expect(page.get_by_text("1 series, mean squared error ")).to_be_visible()
 
     page.get_by_label("Numbers").fill("")
-    write_series(tmp_path / "mine.csv", torch.randn(2, 1, 40), None)
+    write_series(tmp_path / "mine.csv", series, None)
     page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.csv")
     expect(page.get_by_role("cell", name="mine.csv")).to_be_visible()
     reconstruct.click()

@@ -13,7 +13,7 @@ from ncvqvae.cli import main
 from ncvqvae.comparison import Comparison
 from ncvqvae.evaluation import check_dataset, evaluate, generate
 from ncvqvae.fcn import FCN, evaluation_network, save_fcn, train_fcn
-from ncvqvae.report import published_results, render, standing, verdicts, write_report
+from ncvqvae.report import headline_table, legend, published_results, standing, verdicts, write_report
 from ncvqvae.report_rows import SECTIONS
 from ncvqvae.runs import save
 from ncvqvae.series import series_dataset, to_tensors
@@ -162,25 +162,51 @@ def test_the_report_says_what_was_measured_how_and_beside_what(result, model, tm
 
 def test_the_report_of_a_tokenizer_has_no_empty_sections(model, dataset, networks, tmp_path):
     result = evaluate(model.tokenizer, dataset, networks)
-    facts = {"checkpoint": "tiny", "dataset": "toy", "seeds": [0], "command": "-"}
-    text = render(result, facts, {"thesis": {}, "timevqvae": {}}, {})
+    facts = {"checkpoint": "tiny", "dataset": "toy", "seeds": [], "command": "-"}
+    write_report(result, model.tokenizer, facts, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "ncvqvae evaluate tiny --dataset toy --out tiny --only tokenizer" in text
     assert "## Tokenizer" in text and "classifier?" not in text and "## Not measured" in text
 
 
-def test_verdicts_name_copying_and_who_is_ahead(result):
+@pytest.mark.parametrize("distance", ["", "dtw_"])
+def test_copying_by_either_distance_is_said(result, distance):
     scores = {name: dict(score) for name, score in result.scores.items()}
-    published = {"thesis": {}, "timevqvae": {"fid": [1.0, 0.1]}}
+    scores["decoded_near_copies"]["mean"], scores["dtw_decoded_near_copies"]["mean"] = 0.138, 0.276
+
+    def said(share):
+        scores["copies"]["mean"] = scores["dtw_copies"]["mean"] = 0.0
+        scores[f"{distance}copies"]["mean"] = share
+        return " ".join(verdicts(scores, {"thesis": {}, "timevqvae": {}}))
+
+    assert "It copies: by Euclidean distance 13.8% of its series are near-copies of training series" in said(1.0)
+    assert "by dynamic time warping 27.6%, where 5% are expected by chance" in said(1.0)
+    assert "In some draws it copies: " in said(1 / 3)
+    assert "No significant copying: " in said(0.0) and "It copies" not in said(0.0)
+
+
+def test_verdicts_name_who_is_ahead(result):
+    scores = {name: dict(score) for name, score in result.scores.items()}
     scores["null_fid"] |= {"mean": 0.5, "std": 0.1}
-    scores["copies"] |= {"mean": 1.0}
-    found = " ".join(verdicts(scores, published))
-    assert "Many of its series are nearly copies" in found and "without a class: ahead of TimeVQVAE's 1.00" in found
-    scores["copies"] |= {"mean": 1 / 3}
-    assert "In some draws many of its series are nearly copies" in " ".join(verdicts(scores, published))
-    scores["copies"] |= {"mean": 0.0}
-    assert "No more than chance of its series are nearly copies" in " ".join(verdicts(scores, published))
+    found = " ".join(verdicts(scores, {"thesis": {}, "timevqvae": {"fid": [1.0, 0.1]}}))
+    assert "without a class: ahead of TimeVQVAE's 1.00" in found
     assert standing({"mean": 1.2, "std": 0.1}, [1.0, 0.1], "lower") == "level with"
     assert standing({"mean": 1.3, "std": 0.1}, [1.0, 0.1], "lower") == "behind"
     assert standing({"mean": 1.3, "std": 0.1}, [1.0, 0.1], "higher") == "ahead of"
+
+
+def test_the_table_has_the_columns_that_somebody_fills_and_says_what_they_are(result):
+    def columns(published):
+        table = headline_table(result.scores, published)
+        assert len({line.count("|") for line in table}) == 1
+        return table[0].strip("| ").split(" | "), legend(table)
+
+    names, meanings = columns({"thesis": {}, "timevqvae": {}})
+    assert names == ["here", "real"] and "*here*: " in meanings and "TimeVQVAE" not in meanings
+    everything = {part: published_results()[part]["FordA"] for part in ("thesis", "timevqvae")}
+    names, meanings = columns(everything)
+    assert names == ["here", "real", "thesis, plain", "thesis, best arm", "TimeVQVAE"]
+    assert all(f"*{name}*: " in meanings for name in names)
 
 
 def test_published_figures_are_the_papers():

@@ -82,9 +82,15 @@ def served(folder, packages, log, environment):
 def test_the_space_goes_up_in_one_commit_and_runs_from_its_download_with_its_requirements_alone(
     hub, environment, tmp_path
 ):
+    # What an earlier version left: Python would import its modules still.
+    old = {"ncvqvae/old.py", "ncvqvae-old/config.json", "ncvqvae-old/model.safetensors", "old.py"}
+    theirs = {"LICENSE", "ncvqvae/data.bin", "pictures/a.png"}
+    hub.add_repo("org/sampler", "space").add_version({name: File(b"{}") for name in old | theirs})
     code, said = command("publish-space", SPACE, "--repo-id", "org/sampler", environment=environment)
     assert code == 0 and "published:" in said, said
-    assert hub.commits("org/sampler", "space") == 2  # its creation, and everything
+    assert hub.commits("org/sampler", "space") == 3  # its creation, the earlier version, and everything
+    names = set(hub.files("org/sampler", "space"))
+    assert theirs < names and not old & names and {"app.py", "ncvqvae/demo.py"} < names
     code = "from huggingface_hub import snapshot_download as get; print(get('org/sampler', repo_type='space'))"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     folder = Path(done.stdout.strip())
@@ -98,6 +104,15 @@ def test_the_space_goes_up_in_one_commit_and_runs_from_its_download_with_its_req
         assert len(Path(csv).read_text().splitlines()) == 4
         said, *_ = client.predict(file=gradio_client.handle_file(csv), api_name="/reconstruct")
         assert said.startswith("3 series, mean squared error ")
+
+
+def test_a_space_is_private_where_that_is_asked_and_is_never_made_public_by_mistake(hub, environment):
+    ask = ["publish-space", SPACE, "--private", "--repo-id"]
+    hub.add_repo("org/public", "space")
+    code, said = command(*ask, "org/public", environment=environment)
+    assert code == 2 and "org/public exists and is public" in said and hub.commits("org/public", "space") == 1
+    code, said = command(*ask, "org/secret", environment=environment)
+    assert code == 0 and hub.repos["space", "org/secret"].private, said
 
 
 def test_a_dry_run_lists_the_files_of_the_space_and_sends_nothing(capsys, monkeypatch, tmp_path):
@@ -119,6 +134,11 @@ def test_what_is_no_space_is_refused_in_one_line(tmp_path, capsys):
     assert main(ask) == 2 and "must hold README.md" in capsys.readouterr().err
     (tmp_path / "README.md").write_text("---\nsdk: docker\n---\n")
     assert main(ask) == 2 and "does not say `sdk: gradio`" in capsys.readouterr().err
+    for metadata, message in (("---\nsdk: [\n---\n", "cannot be read"), ("# App\n", "does not say `sdk: gradio`")):
+        (tmp_path / "README.md").write_text(metadata)
+        assert main(ask) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
     assert main([*ask[:-1], "sampler"]) == 2 and "organisation/name" in capsys.readouterr().err
 
 

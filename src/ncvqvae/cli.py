@@ -150,7 +150,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="check, and say what would be sent")
     add = command(demo, "serve the app on this machine", "It generates and reconstructs in a browser.").add_argument
     add(
-        "checkpoint", nargs="?", help="a folder or an id on the Hub (default: $NCVQVAE_CHECKPOINT or ncvqvae-gunPoint)"
+        "checkpoint",
+        nargs="?",
+        help="a folder or an id on the Hub (default: $NCVQVAE_CHECKPOINT, or ncvqvae-gunPoint here or in the source's "
+        "model_cards)",
     )
     add("--port", type=int, metavar="N", help="of the server (default: the first free one from 7860)")
     command(info, "what is in a checkpoint", "").add_argument("checkpoint", help="a folder or an id on the Hub")

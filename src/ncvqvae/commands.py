@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from .files import check_output, read_series, write_features, write_series
 from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
 
+
+if TYPE_CHECKING:
+    from .hub import Sent
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -84,21 +87,27 @@ def publish(options: argparse.Namespace) -> None:
     quiet()
     if not Path(options.folder).is_dir():
         raise ValueError(f"there is no folder {options.folder}")
-    files, address = publish_folder(options.folder, options.repo_id, options.private, options.dry_run)
-    _say_what_is_sent({file.name: file for file in files}, address, options.dry_run)
+    sent = publish_folder(options.folder, options.repo_id, options.private, options.dry_run)
+    _say_what_is_sent(sent, options)
+    print(f"README.md: {'kept as it was edited' if sent.card_kept else 'written'}")
 
 
 def publish_space(options: argparse.Namespace) -> None:
     from .hub import publish_space as publish_app
 
     quiet()
-    _say_what_is_sent(*publish_app(options.folder, options.repo_id, options.private, options.dry_run), options.dry_run)
+    _say_what_is_sent(publish_app(options.folder, options.repo_id, options.private, options.dry_run), options)
 
 
-def _say_what_is_sent(files: dict[str, Path], address: str, dry_run: bool) -> None:
-    for name, file in files.items():
+def _say_what_is_sent(sent: "Sent", options: argparse.Namespace) -> None:
+    for name, file in sent.files.items():
         print(f"  {name:<48}{file.stat().st_size / 1e6:>10.3f} MB")
-    print(f"{'would go to' if dry_run else 'published:'} {address}")
+    if not options.dry_run:
+        print(f"published: {sent.address}")
+        return
+    print(f"would go to {sent.address}")
+    new = "private" if options.private else "public, unless its organisation's default is private"
+    print(f"a new repository would be {new}; in one that exists, files of these kinds that are not listed are deleted")
 
 
 def publish_data(options: argparse.Namespace) -> None:

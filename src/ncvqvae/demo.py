@@ -51,13 +51,12 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
     """The app, ready for `launch(**LAUNCH)`; its API has the endpoints `/load`, `/generate` and `/reconstruct`.
 
     Args:
-        checkpoint (*optional*): what it starts with, a folder or an id on the Hub; defaults to the environment
-            variable `NCVQVAE_CHECKPOINT`, else to `ncvqvae-gunPoint`.
+        checkpoint (*optional*): what it starts with, a folder or an id on the Hub; defaults to `default_checkpoint`.
 
     Raises:
         ValueError: for a checkpoint that is none.
     """
-    checkpoint = checkpoint or os.environ.get(VARIABLE) or DEFAULT
+    checkpoint = checkpoint or default_checkpoint()
     config = load(checkpoint).config
     with gr.Blocks(title="NC-VQVAE sampler", delete_cache=(3600, 3600)) as app:
         gr.Markdown(INTRODUCTION)
@@ -70,6 +69,15 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
             _reconstruct_tab(chosen)
         chosen.submit(choose, chosen, [about, *settings], api_name="load")
     return app.queue(max_size=16)
+
+
+def default_checkpoint() -> str:
+    """That of the variable `NCVQVAE_CHECKPOINT`; else the folder `ncvqvae-gunPoint`, here or, in a checkout of the
+    source, among its model cards.
+    """
+    shipped = Path(__file__).parents[2] / "model_cards" / DEFAULT
+    here = Path(DEFAULT).is_dir() or not shipped.is_dir()
+    return os.environ.get(VARIABLE) or (DEFAULT if here else str(shipped))
 
 
 def _generate_tab(chosen: gr.Textbox, config: MaskGITConfig) -> list[gr.components.Component]:

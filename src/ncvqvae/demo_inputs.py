@@ -84,6 +84,6 @@ def describe(checkpoint: str, config: MaskGITConfig) -> str:
     classes = ", ".join(shares[:10]) + f" and {len(names) - 10} more" * (len(names) > 10)
     return (
         f"**{Path(checkpoint).name}**{origin}: series of {tokenizer.length} samples{channels}. "
-        f"Classes: {classes or 'none'}. A series is {tokenizer.num_codes} codes, each one of "
-        f"{tokenizer.codebook_size}."
+        f"Classes, with their shares of the training split: {classes or 'none'}. A series is {tokenizer.num_codes} "
+        f"codes, each one of a codebook of {tokenizer.codebook_size}."
     )

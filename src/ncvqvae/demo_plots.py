@@ -34,7 +34,7 @@ def series_figure(generated: Labelled, real: Labelled | None, names: Sequence[st
             chosen = part[0] if label is None or part[1] is None else part[0][part[1] == label]
             drawn = chosen[:MOST_SERIES, 0].T.numpy()
             axis.plot(drawn, color=colour, alpha=alpha, linewidth=1.0)
-            axis.plot([], color=colour, label="real, training split" if kind == "real" else kind)
+            axis.plot([], color=colour, alpha=alpha, label="real, training split" if kind == "real" else kind)
             share = f"{MOST_SERIES} of " * (len(chosen) > MOST_SERIES)
             counts.append(f"{share}{len(chosen)} {kind}")
         class_name = "" if label is None else f"class {names[label]}: "

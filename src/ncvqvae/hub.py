@@ -1,21 +1,20 @@
 """Publishing on the Hugging Face Hub: checkpoints with a card of real figures, datasets, and the Space."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from importlib import resources
 from pathlib import Path
+from string import Template
+from typing import NamedTuple
 
-import httpx2
-import torch
-from huggingface_hub import CommitOperationAdd, DatasetCard, HfApi, SpaceCard, get_token
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils import validate_repo_id
+import yaml
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCard, HfApi, SpaceCard, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import httpx, validate_repo_id
 
-from .card import check_card, render_card
-from .modeling_maskgit import MaskGITForTimeSeriesGeneration
+from .card import write_card
+from .publishable import check_checkpoint
 
 
 # What a repository holds; nothing else in the folder is sent.
@@ -26,37 +25,35 @@ APP = ("README.md", "requirements.txt", "packages.txt", "*.py")
 PACKAGE = ("*.py", "*.md", "*.json")
 
 
-def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> tuple[list[Path], str]:
+class Sent(NamedTuple):
+    """What was sent, or would be: files by their names there, and the address of the commit, or of the repository."""
+
+    files: dict[str, Path]
+    address: str
+    card_kept: bool = False  # as a person has edited it
+
+
+def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
     """Sends a checkpoint's folder to the Hub as one commit, after it has checked it and written its card.
 
     Args:
         folder: what training left, with what `ncvqvae evaluate FOLDER --out FOLDER` adds.
-        repo_id: `organisation/name`; it is created where it does not exist.
-        private: whether a repository that is created is private.
+        repo_id: `organisation/name`; it is created where it does not exist. What it holds of an earlier version, and
+            the folder no longer does, is deleted there.
+        private: create a private repository; else the organisation's default holds. One that exists stays as it is.
         dry_run: check and write the card, but send nothing.
-
-    Returns:
-        The files, and the address of the commit (of the repository, in a dry run).
 
     Raises:
         ValueError: for a folder that is no whole checkpoint of ours, was changed, or has no or other figures; a name
-            that the Hub does not take; no token, no right or no network.
+            that the Hub does not take, or a public one with `private`; no token, no right or no network.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
-    model = check_checkpoint(folder)
-    metrics, card = folder / "metrics.json", folder / "README.md"
-    text = render_card(folder, repo_id, model.config)
-    if card.is_file():  # what a person has written there stays, as long as its figures are true
-        check_card(card.read_text(), json.loads(metrics.read_text()), card)
-    else:
-        partial = card.with_suffix(".partial")
-        partial.write_text(text)
-        partial.replace(card)
+    kept = write_card(folder, repo_id, check_checkpoint(folder).config)
     files = _chosen(folder, WANTED)
     if dry_run:
-        return files, f"https://huggingface.co/{repo_id}"
-    return files, _send({path.name: path for path in files}, repo_id, private)
+        return Sent(files, f"{HfApi().endpoint}/{repo_id}", kept)
+    return Sent(files, _send(files, repo_id, private), kept)
 
 
 def check_repo_id(repo_id: str) -> None:
@@ -70,22 +67,6 @@ def check_repo_id(repo_id: str) -> None:
         raise ValueError(f"a repository's id is organisation/name, such as my-lab/ncvqvae-fordA; found {repo_id!r}")
 
 
-def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration:
-    """Loads the checkpoint and generates; raises `ValueError` where it is not what was trained and measured."""
-    model = MaskGITForTimeSeriesGeneration.from_pretrained(folder)  # compares the weights with their SHA-256
-    for file in folder.glob("*.py"):
-        ours = Path(__file__).with_name(file.name)
-        if not ours.is_file() or file.read_bytes() != ours.read_bytes():
-            raise ValueError(f"{file} is not this package's; save the checkpoint again with this version of ncvqvae")
-    if (metrics := folder / "metrics.json").is_file():
-        digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-        if json.loads(metrics.read_text())["weights_sha256"] != digest:
-            raise ValueError(f"{metrics} is of other weights; run ncvqvae evaluate {folder} --out {folder}")
-    if not model.generate(4, generator=torch.Generator().manual_seed(0)).isfinite().all():
-        raise ValueError(f"{folder} generates values that are NaN or infinite; train it again")
-    return model
-
-
 def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, private: bool = False) -> str:
     """Sends both splits of a dataset of the archive to a dataset repository, as a configuration of its name.
 
@@ -97,58 +78,107 @@ def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, pr
     check_repo_id(repo_id)
     dataset = load_ucr(name, data_dir)
     with _explained(repo_id) as api:
-        dataset.push_to_hub(repo_id, config_name=name, private=private, commit_message=f"{name} of the UCR archive")
+        _create(api, repo_id, private, "dataset")
+        dataset.push_to_hub(repo_id, config_name=name, commit_message=f"{name} of the UCR archive")
         card = DatasetCard.load(repo_id)
         if not card.text.strip():  # the first configuration
-            card.text = "\n" + resources.files(__package__).joinpath("dataset_card.md").read_text()
+            text = Template(resources.files(__package__).joinpath("dataset_card.md").read_text())
+            card.text = "\n" + text.substitute(repo_id=repo_id, name=name)
+            card.data.license = "unknown"  # the archives state none
             card.data.tags = ["time-series", "ucr-archive"]
             card.push_to_hub(repo_id, commit_message="Card")
         return f"{api.endpoint}/datasets/{repo_id}"
 
 
-def publish_space(
-    folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False
-) -> tuple[dict[str, Path], str]:
+def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
     """Sends the app to a Space as one commit: its folder, the checkpoints inside, and this package as it is installed.
 
     The package goes along so that the Space runs this version of it, from wherever it was installed.
-
-    Returns:
-        The files, by their names in the Space, and the address of the commit (of the Space, in a dry run).
 
     Raises:
         ValueError: for a folder that is no Space or holds a broken checkpoint, and as `publish` does.
     """
     folder, package = Path(folder), Path(__file__).parent
     check_repo_id(repo_id)
-    if not all((folder / name).is_file() for name in ("README.md", "app.py", "requirements.txt")):
-        raise ValueError(f"{folder} is no Space: it must hold README.md, app.py and requirements.txt")
-    if SpaceCard.load(folder / "README.md").data.sdk != "gradio":
-        raise ValueError(f"{folder / 'README.md'} does not say `sdk: gradio` at its head")
+    _check_space(folder)
     # A checkpoint may be a link to a folder elsewhere, into which `rglob` of the whole would not look.
     checkpoints = [config.parent for config in sorted(folder.glob("*/config.json"))]
     for checkpoint in checkpoints:
         check_checkpoint(checkpoint)
-    parts = [("", folder, APP), ("ncvqvae/", package, PACKAGE)]
-    parts += [(f"{checkpoint.name}/", checkpoint, WANTED) for checkpoint in checkpoints]
-    files = {prefix + path.name: path for prefix, part, wanted in parts for path in _chosen(part, wanted)}
+    files = _chosen(folder, APP) | _chosen(package, PACKAGE, "ncvqvae/")
+    for checkpoint in checkpoints:
+        files |= _chosen(checkpoint, WANTED, f"{checkpoint.name}/")
     if dry_run:
-        return files, f"https://huggingface.co/spaces/{repo_id}"
-    return files, _send(files, repo_id, private, kind="space")
+        return Sent(files, f"{HfApi().endpoint}/spaces/{repo_id}")
+    return Sent(files, _send(files, repo_id, private, "space"))
 
 
-def _chosen(folder: Path, wanted: Sequence[str]) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if any(fnmatch(path.name, name) for name in wanted))
+def _check_space(folder: Path) -> None:
+    if not all((folder / name).is_file() for name in ("README.md", "app.py", "requirements.txt")):
+        raise ValueError(f"{folder} is no Space: it must hold README.md, app.py and requirements.txt")
+    card = folder / "README.md"
+    try:
+        # Without the lines of --- there are no metadata, and the client would warn of that.
+        sdk = SpaceCard.load(card).data.sdk if card.read_text().startswith("---\n") else None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(
+            f"the metadata at the head of {card} cannot be read: {' '.join(str(error).split())}"
+        ) from None
+    if sdk != "gradio":
+        raise ValueError(f"{card} does not say `sdk: gradio` at its head")
+
+
+def _chosen(folder: Path, wanted: Sequence[str], prefix: str = "") -> dict[str, Path]:
+    return {prefix + path.name: path for path in sorted(folder.iterdir()) if _matches(path.name, wanted)}
+
+
+def _matches(name: str, wanted: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in wanted)
 
 
 def _send(files: dict[str, Path], repo_id: str, private: bool, kind: str = "model") -> str:
     with _explained(repo_id) as api:
-        sdk = "gradio" if kind == "space" else None
-        api.create_repo(repo_id, private=private, exist_ok=True, repo_type=kind, space_sdk=sdk)
+        _create(api, repo_id, private, kind)
+        there = api.list_repo_files(repo_id, repo_type=kind)
         # Not upload_folder, which may make several commits: a reader would see new figures beside old weights.
-        additions = [CommitOperationAdd(name, path) for name, path in files.items()]
+        changes = [CommitOperationAdd(name, path) for name, path in files.items()]
+        changes += [CommitOperationDelete(name) for name in _stale(there, kind) if name not in files]
         message = f"{repo_id.split('/')[-1]}: {len(files)} files"
-        return api.create_commit(repo_id, additions, commit_message=message, repo_type=kind).commit_url
+        return api.create_commit(repo_id, changes, commit_message=message, repo_type=kind).commit_url
+
+
+def _stale(there: Sequence[str], kind: str) -> list[str]:
+    """Of a repository's files those that could be from an earlier version: old code would be imported still."""
+    parts = {"": WANTED}
+    if kind == "space":
+        checkpoints = [name.removesuffix("config.json") for name in there if name.endswith("/config.json")]
+        parts = {"": APP, "ncvqvae/": PACKAGE} | dict.fromkeys(checkpoints, WANTED)
+    split = [(name.rpartition("/")[0] + "/" * ("/" in name), name.rpartition("/")[2], name) for name in there]
+    return [name for prefix, last, name in split if prefix in parts and _matches(last, parts[prefix])]
+
+
+def _create(api: HfApi, repo_id: str, private: bool, kind: str) -> None:
+    """Creates the repository unless it is there, which is asked first: a 409 of creation may mean more than that."""
+    try:
+        found = api.repo_info(repo_id, repo_type=kind)
+    except RepositoryNotFoundError:
+        try:
+            sdk = "gradio" if kind == "space" else None
+            # Without a wish it is the organisation's default.
+            api.create_repo(repo_id, private=private or None, repo_type=kind, space_sdk=sdk)
+        except HfHubHTTPError as error:
+            if error.response.status_code != 409:
+                raise
+            taken = f"the name {repo_id} is taken, by what this token may not see; choose another"
+            raise ValueError(f"{taken} (the Hub says: {_said(error)})") from None
+        return
+    if private and not found.private:
+        remedy = "make it private in its settings on the Hub, or choose another name"
+        raise ValueError(f"{repo_id} exists and is public, and --private makes only new ones private; {remedy}")
+
+
+def _said(error: HfHubHTTPError) -> str:
+    return " ".join((error.server_message or str(error)).split())
 
 
 @contextmanager
@@ -161,15 +191,15 @@ def _explained(repo_id: str) -> Iterator[HfApi]:
         401: f"the token is refused: it is wrong, has expired, or may not see {repo_id}; run hf auth login",
         403: f"this token may not write to {repo_id}: the name is someone else's, or the token is for reading only",
         404: f"there is no {repo_id}, or this token may not see it",
-        409: f"the name {repo_id} is taken",
+        409: f"someone else is writing to {repo_id}; try again",
     }
     try:
         yield api
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
-        unknown = f"the Hub refused {repo_id}: {' '.join(str(error).split())}"
-        raise ValueError(reasons.get(status, unknown)) from None
-    except httpx2.RequestError as error:
+        reason = reasons.get(status, f"the Hub refused {repo_id}")
+        raise ValueError(reason if status in (401, 404) else f"{reason} (the Hub says: {_said(error)})") from None
+    except httpx.RequestError as error:
         raise ValueError(f"the Hub at {api.endpoint} cannot be reached: {error}") from None
     except RuntimeError as error:  # of a large file's upload
         raise ValueError(f"the upload failed, and {repo_id} is as it was: {error}") from None

@@ -21,6 +21,17 @@ PUBLISHED_NAMES = {
     "svm": "svm",
     "knn": "knn",
 }
+# What stands in each column of the table of these.
+COLUMNS = {
+    "here": "this checkpoint; ± is the standard deviation over the seeds of what is drawn, from one training.",
+    "real": """the same figure of real series in the place of generated ones, a floor that small splits raise: of the
+  training split, for the inception score of the test split; for CAS a classifier trained on the training split.""",
+    "thesis, plain": """a VQ-VAE without the added objective, as the NC-VQVAE thesis reports it; mean and ± of four
+  trainings.""",
+    "thesis, best arm": """likewise the best of its six variants, each an objective (Barlow Twins or VIbCReg) and the
+  views that it compares (slice and shuffle, window warp, Gaussian noise).""",
+    "TimeVQVAE": "as its authors report it.",
+}
 
 GENERATION: list[Row] = [
     ("fid", "FID", ".2f", "lower"),
