@@ -51,7 +51,7 @@ def test_ctrl_c_saves_the_step_says_how_to_go_on_and_the_end_is_bitwise_the_same
     process = begin(tmp_path / "run", *longer)
     _, said = interrupted_once_there_is(process, f"{stage}/checkpoint-5", tmp_path / "run-work")
     assert process.returncode == 130 and f"train: {stage} stopped and saved at step " in said, said
-    assert said.strip().endswith("a training goes on with the same command and --resume")
+    assert said.strip().endswith("; a training goes on with the same command and --resume")
     step = said.split("at step ")[1].split()[0]
     assert (tmp_path / "run-work" / stage / f"checkpoint-{step}").is_dir()
     assert begin(tmp_path / "run", *longer).wait() == 0
