@@ -3,6 +3,7 @@
 import sqlite3
 
 import pytest
+import yaml
 
 from ncvqvae.recipes import load_recipe
 from ncvqvae.stages import train
@@ -22,8 +23,11 @@ def test_tensorboard_has_the_scalars_and_pictures_of_both_stages(tmp_path):
 
     run("tensorboard", tmp_path)
     for stage in ("tokenizer", "prior"):
-        (file,) = (tmp_path / "work" / stage).rglob("events.out.tfevents.*")
-        events = EventAccumulator(str(file)).Reload()
+        folder = tmp_path / "work" / stage / f"ncvqvae-{stage}"
+        events = EventAccumulator(str(folder)).Reload()
+        (shown,) = folder.rglob("hparams.yml")
+        settings = yaml.safe_load(shown.read_text())
+        assert settings["prior_training.batch_size"] == 8 and "window_warp" in settings["views"]
         names = set(events.Tags()["scalars"])
         wanted = SCALARS if stage == "tokenizer" else {"loss", "accuracy", "gradient_norm", "validation_loss"}
         assert {f"{stage}/{name}" for name in wanted} <= names

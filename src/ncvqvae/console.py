@@ -1,6 +1,6 @@
 """What a process may say: of those that train together the first one speaks, and progress bars are for terminals.
 
-Without Accelerate or Datasets at import, which the commands of inference do without.
+What it needs of Datasets and transformers it imports late: the commands of inference do without the former.
 """
 
 import os
@@ -28,14 +28,20 @@ def say_failure(line: str) -> None:
 
 @contextmanager
 def bars_for_terminals() -> Iterator[None]:
-    """Datasets draws its progress bars in the first process alone, and not into pipes and files."""
-    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    """Datasets and transformers draw their progress bars in the first process alone, and not into pipes and files."""
+    import datasets
+    from transformers.utils import logging
 
-    if (speaks() and sys.stderr.isatty()) or are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
+    shows = []
+    if not (speaks() and sys.stderr.isatty()):
+        if not datasets.are_progress_bars_disabled():
+            datasets.disable_progress_bars()
+            shows.append(datasets.enable_progress_bars)
+        if logging.is_progress_bar_enabled():
+            logging.disable_progress_bar()
+            shows.append(logging.enable_progress_bar)
     try:
         yield
     finally:
-        enable_progress_bars()
+        for show in shows:
+            show()

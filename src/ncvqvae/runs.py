@@ -14,6 +14,7 @@ from accelerate import PartialState
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from .console import bars_for_terminals
 from .recipes import Recipe
 
 
@@ -34,6 +35,7 @@ def process_state() -> PartialState:
     return PartialState(cpu=asked or (launched and not torch.cuda.is_available()))
 
 
+@bars_for_terminals()
 def save(model: PreTrainedModel, folder: str | Path, recipe: Recipe | None = None) -> None:
     """`save_pretrained`, a file at a time under its own name only when it is whole; other files in the folder stay.
 
