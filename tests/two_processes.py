@@ -1,7 +1,7 @@
 """What `test_two_processes.py` and `test_killed.py` run: under torchrun, alone, or forked from a process that has
 imported everything.
 
-python two_processes.py equal FOLDER CASE...   a case is an objective, or one with a reduction taken out
+python two_processes.py equal FOLDER CASE...   a case is one of CASES, or one with a reduction taken out
 python two_processes.py resume FOLDER OVERRIDE...
 python two_processes.py fail {both,second}
 python two_processes.py die
@@ -75,7 +75,13 @@ def own_candidates(tensor):
     return tensor if tensor.shape[1] == DIM else sum_over_processes(tensor)
 
 
-OBJECTIVES = ("none", "barlow_twins", "vibcreg")
+CASES = {
+    "none": ["tokenizer.ssl_objective=null"],
+    "barlow_twins": ["tokenizer.ssl_objective=barlow_twins"],
+    "vibcreg": ["tokenizer.ssl_objective=vibcreg"],
+    # Stage 1 moves its codebook alone: of latents that differ by rounding only, both draw the same codes.
+    "drawn_codes": ["tokenizer.ssl_objective=null", "tokenizer_training.learning_rate=1e-12", "code_temperature=1"],
+}
 BATCH_NORM = torch.nn.modules.batchnorm._BatchNorm.forward
 # What each reduction, and each draw that all share, is without the other processes.
 REDUCTIONS = {
@@ -92,7 +98,7 @@ REDUCTIONS = {
     "none-without-revival": ("vector_quantizer.place_in_batch", here),
     "none-without-masks": ("modeling_maskgit.place_in_batch", here),
     "none-without-prior-loss": ("modeling_maskgit.mean_over_batch", local_means),
-    "vibcreg-without-drawn-codes": ("vector_quantizer.VectorQuantizer.sample", own_codes),
+    "drawn_codes-without-the-draw": ("vector_quantizer.VectorQuantizer.sample", own_codes),
 }
 STEPS = [
     "tokenizer.revival_threshold=12",  # so that codes are revived again and again
@@ -103,9 +109,7 @@ STEPS = [
 
 def equal(folder: Path, case: str) -> None:
     """Trains, and leaves losses and weights of this process, the projector's too."""
-    objective = case.partition("-")[0].replace("none", "null")
-    drawn = f"code_temperature={int(objective == 'vibcreg')}"  # as the thesis does
-    recipe = load_recipe(None, [*SETTINGS, *STEPS, f"tokenizer.ssl_objective={objective}", drawn])
+    recipe = load_recipe(None, [*SETTINGS, *STEPS, *CASES[case.partition("-")[0]]])
     with ExitStack() as stack:
         if case in REDUCTIONS:
             name, replacement = REDUCTIONS[case]

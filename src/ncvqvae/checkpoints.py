@@ -93,7 +93,7 @@ class Checkpoints:
             self.accelerator.load_state(str(path))
             state = json.loads((path / "history.json").read_text())
         except (SafetensorError, OSError, ValueError, KeyError, EOFError, RuntimeError, UnpicklingError) as error:
-            damage = " ".join(str(error).split())
+            damage = " ".join(str(error).split()) or type(error).__name__
         main, good = self.accelerator.is_main_process, state is not None
         found = torch.tensor([float(good), float(good and main)], device=self.accelerator.device)
         num_good, main_good = sum_over_processes(found).tolist()
