@@ -5,8 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from transformers import AutoModel
+
+from ncvqvae.files import write_series
+from ncvqvae.runs import save
 
 
 CONFIGS = Path(__file__).parents[1] / "training" / "accelerate"
@@ -49,7 +54,14 @@ def test_the_second_machine_says_its_rank_on_the_command_line():
     assert (options.machine_rank, options.main_process_ip, options.main_process_port) == (1, "n0", 29500)
 
 
-def test_the_command_of_the_readme_runs_on_the_cpu():
+def test_the_command_of_the_readme_fine_tunes_on_the_cpu(model, tmp_path):
+    save(model, tmp_path / "start")
+    write_series(tmp_path / "mine.csv", torch.randn(12, 1, 40), ["a", "b"] * 6)
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIGS / "cpu.yaml")]
-    done = subprocess.run([*launch, "-m", "ncvqvae.cli", "train", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0 and "usage: ncvqvae train" in done.stdout, done.stderr
+    script = [str(CONFIGS.parent / "finetune.py"), "start", "--data", "mine.csv"]
+    settings = ["report_to=null", "tokenizer.projector_dim=16"]
+    settings += [f"{stage}_training={{max_steps: 2, batch_size: 6}}" for stage in ("tokenizer", "prior")]
+    command = [*launch, *script, *[part for setting in settings for part in ("--set", setting)]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "model: ncvqvae-mine/" in done.stdout, done.stderr
+    assert AutoModel.from_pretrained(tmp_path / "ncvqvae-mine").config.id2label == {0: "a", 1: "b"}

@@ -77,6 +77,9 @@ def test_a_cell_that_was_interrupted_goes_on_and_one_that_is_finished_is_never_r
     assert call(*options) == 2
     assert "was made with views ['gaussian_noise']" in capsys.readouterr().err.replace('"', "'")
 
+    recipe.write_text(yaml.safe_dump(RECIPE | {"report_to": "tensorboard"}))  # which changes no number
+    assert call(*options) == 0
+
 
 def test_a_cell_that_fails_is_in_the_table_with_its_reason(call, tmp_path, capsys):
     recipe = tmp_path / "tiny.yaml"

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ncvqvae.cli import main
+from ncvqvae.cli import main, run
 from ncvqvae.files import read_series
 from ncvqvae.runs import save
 from test_training import SETTINGS
@@ -110,6 +110,14 @@ def test_pictures_go_to_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
     settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
     assert main(["train", "GunPoint", *settings, "--figures", "new/pictures"]) == 0
     assert len(list((tmp_path / "new" / "pictures").glob("*.png"))) == 3
+
+
+def test_ctrl_c_says_how_to_go_on_for_trainings_alone(capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    assert run(interrupted, None, "ncvqvae sample") == 130
+    assert capsys.readouterr().err == "ncvqvae sample: interrupted\n"
 
 
 def test_help_reads_from_the_shell_and_needs_no_training_extra():

@@ -6,8 +6,11 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
+from ncvqvae.cli import main
+from ncvqvae.files import write_series
 from ncvqvae.finetuning import Start
 from ncvqvae.recipes import load_recipe
+from ncvqvae.runs import save
 from ncvqvae.series import series_dataset, to_tensors
 from ncvqvae.stages import train
 from test_training import SETTINGS, assert_same, toy_dataset
@@ -124,6 +127,33 @@ def test_what_cannot_be_is_said_in_one_line(checkpoint, override, frozen, length
     with pytest.raises(ValueError, match=message):
         finetune(checkpoint, dataset(length), tmp_path, override, frozen=frozen)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_is_not_overwritten_by_its_own_fine_tuning(checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save(checkpoint, "ncvqvae-mine")
+    write_series("mine.csv", to_tensors(toy_dataset())[0], ["0", "1"] * 6)
+    before = {path: path.read_bytes() for path in (tmp_path / "ncvqvae-mine").iterdir()}
+    work = tmp_path / "runs" / "ncvqvae-mine" / "tokenizer" / "checkpoint-5"
+    work.mkdir(parents=True)
+    command = ["finetune", "../" + str(tmp_path.name) + "/ncvqvae-mine", "--data", "mine.csv"]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said == "ncvqvae finetune: ncvqvae-mine holds the checkpoint to start from; choose another output folder\n"
+    assert {path: path.read_bytes() for path in (tmp_path / "ncvqvae-mine").iterdir()} == before and work.is_dir()
+
+
+def test_parts_to_freeze_are_named_with_spaces_or_without(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(checkpoint, "start")
+    write_series("mine.csv", to_tensors(toy_dataset())[0], ["0", "1"] * 6)
+    settings = [part for setting in FURTHER for part in ("--set", setting)]
+    assert main(["finetune", "start", "--data", "mine.csv", "--freeze", "encoder, quantizer", *settings]) == 0
+    kept = ("tokenizer.encoder.", "tokenizer.quantizer.")
+    after = MaskGITForTimeSeriesGeneration.from_pretrained("ncvqvae-mine").state_dict()
+    assert_same(
+        *({name: one[name] for name in one if name.startswith(kept)} for one in (checkpoint.state_dict(), after))
+    )
 
 
 def test_networks_that_would_stay_random_are_refused(checkpoint, tmp_path):

@@ -1,6 +1,8 @@
 """A user's own series: each source gives the same dataset, windows lose nothing, streaming changes no number."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -370,3 +372,31 @@ def test_latents_in_a_file_are_those_in_memory(model, tmp_path):
     values = torch.randn(300, 1, 40)
     mapped = encode_all(model.tokenizer, values, "latents", tmp_path / "latents.bin")
     assert torch.equal(mapped, encode_all(model.tokenizer, values, "latents"))
+    assert not list(tmp_path.iterdir())  # what is mapped needs no name
+
+
+def test_codes_of_streamed_series_take_as_few_bytes_as_hold_them(model):
+    dataset = series_dataset(torch.randn(20, 1, 40))
+    streamed = encode_all(model.tokenizer, StreamedValues(dataset), "codes")
+    assert streamed.dtype == torch.int16
+    assert torch.equal(streamed.long(), encode_all(model.tokenizer, to_tensors(dataset)[0], "codes"))
+
+
+def test_into_a_pipe_no_progress_bar_is_drawn(tmp_path):
+    program = """
+import sys
+import numpy as np
+from ncvqvae.own_data import load_series
+from ncvqvae.recipes import load_recipe
+from ncvqvae.stages import train
+from datasets import are_progress_bars_disabled
+values = np.random.default_rng(0).normal(size=(12, 24))
+values[2, 3] = np.nan
+assert not are_progress_bars_disabled()
+dataset = load_series(values)
+assert not are_progress_bars_disabled()  # as it was found
+train(dataset, load_recipe(None, sys.argv[2:]), f"{sys.argv[1]}/out", f"{sys.argv[1]}/work")
+"""
+    command = [sys.executable, "-c", program, str(tmp_path), *SETTINGS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -70,6 +71,35 @@ def wait_until(condition, process=None):
         assert process is None or process.poll() is None, "it has ended"
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_two_workers_run_two_cells_at_a_time_and_each_failure_has_its_reason(call, tmp_path, capsys):
+    assert call("--datasets", "NoSuchOne,NoSuchOther", "--seeds", 1, "--workers", 2) == 2
+    table, said = (tmp_path / "out" / "results.md").read_text(), capsys.readouterr()
+    for name in ("NoSuchOne", "NoSuchOther"):
+        assert f"unknown dataset '{name}'" in table and f"{name}, tiny, seed 0: " in said.out
+        assert f"unknown dataset '{name}'" in (tmp_path / "out" / name / "tiny" / "seed-0" / "log.txt").read_text()
+    assert "2 of 2 cells failed" in said.err
+
+
+def test_the_local_executor_gives_each_device_one_cell_at_a_time(call, tmp_path, monkeypatch):
+    cells, both, held, given = importlib.import_module("cells"), threading.Barrier(2), set(), []
+
+    def run(cell, options, variables, running, locks):
+        device = variables["CUDA_VISIBLE_DEVICES"]
+        assert device not in held
+        held.add(device)
+        both.wait(30)  # which takes two cells that run at a time
+        given.append(device)
+        held.remove(device)
+        both.wait(30)
+        finish(cell.folder)
+
+    monkeypatch.setattr(cells.Cell, "run", run)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert call("--seeds", 4) == 0
+    assert sorted(given) == ["3", "3", "5", "5"]
+    assert "| ItalyPowerDemand | tiny | 4 |" in (tmp_path / "out" / "results.md").read_text()
 
 
 @pytest.fixture

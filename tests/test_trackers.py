@@ -3,6 +3,7 @@
 import sqlite3
 
 import pytest
+import yaml
 
 from ncvqvae.recipes import load_recipe
 from ncvqvae.stages import train
@@ -22,8 +23,11 @@ def test_tensorboard_has_the_scalars_and_pictures_of_both_stages(tmp_path):
 
     run("tensorboard", tmp_path)
     for stage in ("tokenizer", "prior"):
-        (file,) = (tmp_path / "work" / stage).rglob("events.out.tfevents.*")
-        events = EventAccumulator(str(file)).Reload()
+        folder = tmp_path / "work" / stage / f"ncvqvae-{stage}"
+        events = EventAccumulator(str(folder)).Reload()
+        (shown,) = folder.rglob("hparams.yml")
+        settings = yaml.safe_load(shown.read_text())
+        assert settings["prior_training.batch_size"] == 8 and "window_warp" in settings["views"]
         names = set(events.Tags()["scalars"])
         wanted = SCALARS if stage == "tokenizer" else {"loss", "accuracy", "gradient_norm", "validation_loss"}
         assert {f"{stage}/{name}" for name in wanted} <= names
@@ -38,7 +42,12 @@ def test_wandb_offline_writes_its_files(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     run("wandb", tmp_path)
-    assert len(list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))) == 2  # one a stage
+    files = list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(files) == 2  # one a stage
+    written = b"".join(file.read_bytes() for file in files)  # records whose names are plain text
+    for name in ("tokenizer/ssl_loss", "tokenizer/gradient_norm", "prior/accuracy", "prior/validation_loss"):
+        assert name.encode() in written
+    assert b"tokenizer_training.max_steps" in written
     assert len(list((tmp_path / "wandb").glob("offline-run-*/files/media/images/*/series_*.png"))) >= 2
 
 
@@ -46,7 +55,8 @@ def test_trackio_has_the_scalars_and_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
     pytest.importorskip("trackio")
     run("trackio", tmp_path)
-    (file,) = (tmp_path / "trackio").rglob("ncvqvae-tokenizer*.db")
-    with sqlite3.connect(file) as connection:
-        rows = " ".join(str(row) for row in connection.execute("select * from metrics"))
-    assert all(f"tokenizer/{name}" in rows for name in ("loss", "gradient_norm", "series"))
+    for stage in ("tokenizer", "prior"):
+        (file,) = (tmp_path / "trackio").rglob(f"ncvqvae-{stage}*.db")
+        with sqlite3.connect(file) as connection:
+            rows = " ".join(str(row) for row in connection.execute("select * from metrics"))
+        assert all(f"{stage}/{name}" in rows for name in ("loss", "gradient_norm", "series"))

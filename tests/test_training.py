@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModel
+from transformers.utils import ModelOutput
 
-from ncvqvae.recipes import load_recipe
+from ncvqvae.recipes import TrainingSettings, load_recipe
 from ncvqvae.runs import default_work_dir, only_run_in
 from ncvqvae.series import series_dataset
 from ncvqvae.stages import check_run, train, train_prior, train_tokenizer
-from ncvqvae.training import batch_indices
+from ncvqvae.training import Stage, batch_indices, fit
 from ncvqvae.training_data import TrainingData
 
 
@@ -26,9 +28,9 @@ SETTINGS = [
     "validation_fraction=0.25",
     "tokenizer={dim: 8, num_residual_blocks: 1, codebook_size: 6, projector_dim: 16}",
     "views=[window_warp, amplitude_resize]",
-    "tokenizer_training={max_steps: 12, batch_size: 8, save_steps: 5, eval_steps: 4}",
+    "tokenizer_training={max_steps: 12, batch_size: 8, save_steps: 5, eval_steps: 4, precision: 'no'}",
     "prior={hidden_size: 16, num_hidden_layers: 1, head_dim: 8, intermediate_size: 16}",
-    "prior_training={max_steps: 12, batch_size: 8, repeats: 2, save_steps: 5, eval_steps: 4}",
+    "prior_training={max_steps: 12, batch_size: 8, repeats: 2, save_steps: 5, eval_steps: 4, precision: 'no'}",
 ]
 
 
@@ -123,15 +125,6 @@ print("done")
     assert_same(states(whole), states(killed))
 
 
-def test_resuming_another_run_is_refused_naming_the_field(recipe, tmp_path):
-    train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
-    changed = load_recipe(None, [*SETTINGS, "prior_training.batch_size=4"])
-    with pytest.raises(ValueError, match=r"cannot resume: prior_training\.batch_size was 8 in .* and is 4 now"):
-        train(toy_dataset(), changed, tmp_path / "out", tmp_path / "work", resume=True)
-    with pytest.raises(ValueError, match="cannot resume: classes was"):
-        train(toy_dataset(labelled=False), recipe, tmp_path / "out", tmp_path / "work", resume=True)
-
-
 def test_without_labels_both_stages_train_and_sample(recipe, tmp_path):
     model, _ = train(toy_dataset(labelled=False), recipe, tmp_path / "out", tmp_path / "work")
     assert model.config.num_labels == 0
@@ -177,6 +170,43 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
 
 
+class Root(torch.nn.Module):
+    """The root of a parameter that is zero: a finite loss, whose gradient is infinite."""
+
+    def __init__(self):
+        super().__init__()
+        self.parameter = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, values, generator):
+        return ModelOutput(loss=self.parameter.sqrt().sum())
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_is_saved(tmp_path):
+    stage = Stage("root", 4, lambda indices, generator: {"values": indices})
+    with pytest.raises(FloatingPointError, match="the gradient_norm of root is inf at step 1; lower learning_rate"):
+        fit(Root(), stage, TrainingSettings(max_steps=1, batch_size=4), tmp_path, seed=0)
+    assert not list(tmp_path.rglob("*checkpoint-*"))
+
+
+def test_the_learning_rate_that_is_logged_is_the_one_of_the_step(recipe, tmp_path):
+    _, history = train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
+    for row in history["prior"].training:
+        assert row["learning_rate"] == pytest.approx(1e-3 * (1 + np.cos(np.pi * (row["step"] - 1) / 12)) / 2)
+
+
+def test_the_recipe_decides_the_precision_whatever_the_launcher_says(recipe, tmp_path, monkeypatch):
+    expected, _ = train(toy_dataset(), recipe, tmp_path / "1", tmp_path / "w1")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    AcceleratorState._reset_state()  # as at the start of a process
+    found, _ = train(toy_dataset(), recipe, tmp_path / "2", tmp_path / "w2")
+    assert_same(states(expected), states(found))
+
+
+def test_a_prior_alone_needs_a_checkpoint(recipe, tmp_path):
+    with pytest.raises(ValueError, match=r"name one with start=Start\(model\)"):
+        train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work", only="prior")
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that not even root can write")
 def test_a_folder_that_cannot_be_written_is_refused_before_training(recipe, tmp_path):
     with pytest.raises(ValueError, match="cannot write to /proc/out"):
@@ -185,7 +215,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(recipe, tmp_
 
 
 def test_saving_leaves_other_files_of_the_folder_and_nothing_half_written(recipe, tmp_path):
-    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".partial-killed").mkdir(parents=True)  # by a run that was killed as it saved
     (tmp_path / "out" / "README.md").write_text("mine")
     train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
     assert (tmp_path / "out" / "README.md").read_text() == "mine"

@@ -1,12 +1,15 @@
-"""What `test_two_processes.py` runs under torchrun, or alone.
+"""What `test_two_processes.py` and `test_killed.py` run: under torchrun, alone, or forked from a process that has
+imported everything.
 
-python two_processes.py equal FOLDER CASE...   a case is an objective, or one with a reduction taken out
+python two_processes.py equal FOLDER CASE...   a case is one of CASES, or one with a reduction taken out
 python two_processes.py resume FOLDER OVERRIDE...
+python two_processes.py fail {both,second}
 python two_processes.py die
 """
 
 import os
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +17,14 @@ from unittest.mock import patch
 
 import torch
 
+from ncvqvae.augmentations import augment
+from ncvqvae.cli import run
+from ncvqvae.processes import sum_over_processes
 from ncvqvae.recipes import load_recipe
-from ncvqvae.stages import train
-from ncvqvae.training import batch_indices
+from ncvqvae.stages import train, train_prior, train_tokenizer
+from ncvqvae.training import batch_indices, fit
+from ncvqvae.training_data import TrainingData
+from ncvqvae.vector_quantizer import VectorQuantizer
 from test_training import SETTINGS, toy_dataset
 
 
@@ -32,20 +40,65 @@ def same(tensor):
     return tensor
 
 
-OBJECTIVES = ("none", "barlow_twins", "vibcreg")
+DIM = 8  # of a code, in SETTINGS
+sample = VectorQuantizer.sample
+
+
+def own(generator):
+    """Another generator in the second process. What the first draws stays, so that nothing else differs."""
+    return torch.Generator().manual_seed(generator.initial_seed() + int(os.environ.get("RANK", 0)))
+
+
+def own_views(values, views, generator):
+    drawn = augment(values, views, generator)
+    return drawn if os.environ.get("RANK", "0") == "0" else augment(values, views, own(generator))
+
+
+def own_codes(self, latents, temperature, generator):
+    return sample(self, latents, temperature, own(generator))
+
+
+def without(columns):
+    """The sum over processes but for these columns of the quantizer's statistics, `(codes, 1 + DIM)`."""
+
+    def summed(tensor):
+        total = sum_over_processes(tensor)
+        if tensor.shape[1] == 1 + DIM:
+            total[:, columns] = tensor[:, columns]
+        return total
+
+    return summed
+
+
+def own_candidates(tensor):
+    """The sum over processes but for the points `(codes, DIM)` that dead codes become."""
+    return tensor if tensor.shape[1] == DIM else sum_over_processes(tensor)
+
+
+CASES = {
+    "none": ["tokenizer.ssl_objective=null"],
+    "barlow_twins": ["tokenizer.ssl_objective=barlow_twins"],
+    "vibcreg": ["tokenizer.ssl_objective=vibcreg"],
+    # Stage 1 moves its codebook alone: of latents that differ by rounding only, both draw the same codes.
+    "drawn_codes": ["tokenizer.ssl_objective=null", "tokenizer_training.learning_rate=1e-12", "code_temperature=1"],
+}
 BATCH_NORM = torch.nn.modules.batchnorm._BatchNorm.forward
-# What each reduction is without the other processes.
+# What each reduction, and each draw that all share, is without the other processes.
 REDUCTIONS = {
     "vibcreg-without-batch-norm": ("processes._GlobalBatchNorm.forward", BATCH_NORM),
     "vibcreg-without-losses": ("modeling_ncvqvae_pretraining.mean_over_batch", local_means),
     "vibcreg-without-objective": ("modeling_ncvqvae_pretraining.gather_batch", same),
     "barlow_twins-without-objective": ("modeling_ncvqvae_pretraining.gather_batch", same),
     "vibcreg-without-iterative-norm": ("projector.mean_over_batch", local_means),
-    "none-without-codebook": ("vector_quantizer.sum_over_processes", same),
+    "none-without-views": ("stages.augment", own_views),
+    "none-without-counts": ("vector_quantizer.sum_over_processes", without(slice(0, 1))),
+    "none-without-sums": ("vector_quantizer.sum_over_processes", without(slice(1, None))),
+    "none-without-revived-points": ("vector_quantizer.sum_over_processes", own_candidates),
     "none-without-kmeans": ("vector_quantizer.gather_batch", same),
     "none-without-revival": ("vector_quantizer.place_in_batch", here),
     "none-without-masks": ("modeling_maskgit.place_in_batch", here),
     "none-without-prior-loss": ("modeling_maskgit.mean_over_batch", local_means),
+    "drawn_codes-without-the-draw": ("vector_quantizer.VectorQuantizer.sample", own_codes),
 }
 STEPS = [
     "tokenizer.revival_threshold=12",  # so that codes are revived again and again
@@ -55,23 +108,52 @@ STEPS = [
 
 
 def equal(folder: Path, case: str) -> None:
-    """Trains, and leaves losses and weights of this process."""
-    objective = case.partition("-")[0].replace("none", "null")
-    recipe = load_recipe(None, [*SETTINGS, *STEPS, f"tokenizer.ssl_objective={objective}"])
+    """Trains, and leaves losses and weights of this process, the projector's too."""
+    recipe = load_recipe(None, [*SETTINGS, *STEPS, *CASES[case.partition("-")[0]]])
     with ExitStack() as stack:
         if case in REDUCTIONS:
             name, replacement = REDUCTIONS[case]
             stack.enter_context(patch(f"ncvqvae.{name}", replacement))
-        model, histories = train(toy_dataset(), recipe, folder / case, folder / f"{case}-work")
-    losses = {stage: history.training for stage, history in histories.items()}
+        data, work = TrainingData.from_dataset(toy_dataset(), recipe), folder / f"{case}-work"
+        pretrained, first = train_tokenizer(data, recipe, work)
+        state = {name: tensor.clone() for name, tensor in pretrained.state_dict().items()}
+        model, second = train_prior(pretrained.tokenizer, data, recipe, work)
+    losses = {"tokenizer": first.training, "prior": second.training}
     rank = os.environ.get("RANK", "0")
-    torch.save({"state": model.state_dict(), "losses": losses}, folder / f"{case}-{rank}.pt")
+    torch.save({"state": state | model.state_dict(), "losses": losses}, folder / f"{case}-{rank}.pt")
 
 
 def resume(folder: str, *overrides: str) -> None:
-    """Trains, or goes on."""
+    """Trains, or goes on; `FOLDER-STAGE` says when this process came to a stage."""
+
+    def noted(model, stage, *arguments):
+        Path(f"{folder}-{stage.name}").touch()
+        return fit(model, stage, *arguments)
+
     recipe = load_recipe(None, [*SETTINGS, "tokenizer.ssl_objective=vibcreg", *overrides])
-    train(toy_dataset(), recipe, folder, f"{folder}-work", resume=True)
+    with patch("ncvqvae.stages.fit", noted):
+        train(toy_dataset(), recipe, folder, f"{folder}-work", resume=True)
+
+
+def resume_as(variables: dict[str, str], log: Path, *arguments: str) -> None:
+    """`resume` in a forked process, one of several where the variables say so, with what it says in a file."""
+    os.environ.update(variables)
+    torch.set_num_threads(1)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    resume(*arguments)
+
+
+def fail(which: str) -> None:
+    """Ends as a command does that fails in both processes, or in the second while the first waits for it."""
+
+    def command(_) -> None:
+        if which == "second" and os.environ["RANK"] == "0":
+            time.sleep(60)
+        raise ValueError(f"no luck in process {os.environ['RANK']}")
+
+    sys.exit(run(command, None, "train"))
 
 
 def die() -> None:
@@ -93,4 +175,4 @@ if __name__ == "__main__":
         for case in arguments[1:]:
             equal(Path(arguments[0]), case)
     else:
-        {"resume": resume, "die": die}[what](*arguments)
+        {"resume": resume, "fail": fail, "die": die}[what](*arguments)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ncvqvae.recipes import Recipe, load_recipe
+from ncvqvae.runs import changes
 
 
 TRAINING = Path(__file__).resolve().parent
@@ -68,10 +69,10 @@ class Cell:
         file = self.folder / "work" / "run.json"
         if file.is_file():
             before = json.loads(file.read_text())
-            for key, value in json.loads(json.dumps(self._recipe().to_dict())).items():
-                if before.get(key) != value:
-                    found = f"{key} {before.get(key)} and the recipe now says {value}"
-                    raise ValueError(f"{self.folder} was made with {found}; delete it or choose another --out")
+            recipe = json.loads(json.dumps(self._recipe().to_dict()))
+            for key, old, new in changes({key: before.get(key) for key in recipe}, recipe):
+                found = f"{key} {old} and the recipe now says {new}"
+                raise ValueError(f"{self.folder} was made with {found}; delete it or choose another --out")
 
     def arguments(self, script: Path, suite: str, recipe: Path, folders: dict[str, Path | str | None]) -> list[str]:
         """Of Python, to run this cell alone, where script, recipe and folders are there under these names."""

@@ -88,11 +88,15 @@ class Checkpoints:
 
     def _read(self, path: Path) -> dict | None:
         """The state, or nothing where a process finds its part of the checkpoint damaged."""
+        state, damage = None, ""
         try:
             self.accelerator.load_state(str(path))
             state = json.loads((path / "history.json").read_text())
         except (SafetensorError, OSError, ValueError, KeyError, EOFError, RuntimeError, UnpicklingError) as error:
-            logger.warning("%s is damaged and set aside: %s", path, " ".join(str(error).split()))
-            state = None
-        good = sum_over_processes(torch.tensor(float(state is not None), device=self.accelerator.device))
-        return state if good == num_processes() else None
+            damage = " ".join(str(error).split()) or type(error).__name__
+        main, good = self.accelerator.is_main_process, state is not None
+        found = torch.tensor([float(good), float(good and main)], device=self.accelerator.device)
+        num_good, main_good = sum_over_processes(found).tolist()
+        if damage and (main or main_good):  # in a part of its own
+            logger.warning("%s is damaged and set aside: %s", path, damage)
+        return state if num_good == num_processes() else None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from huggingface_hub.errors import StrictDataclassError
 
 from .commands import demo, embed, evaluate, info, publish, publish_data, publish_space, reconstruct, sample
+from .console import say_failure, speaks
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,19 +23,16 @@ def run(function: Callable[[argparse.Namespace], None], options: argparse.Namesp
     try:
         function(options)
     except ImportError as error:
-        print(
-            f"{name}: {error}; install ncvqvae with its extras: pip install -e '.[eval,demo]' in its source",
-            file=sys.stderr,
-        )
+        say_failure(f"{name}: {error}; install ncvqvae with its extras: pip install -e '.[eval,demo]' in its source")
         return 2
     except (ValueError, OSError, RuntimeError, FloatingPointError, StrictDataclassError) as error:
         reason = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
         lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
-        print(f"{name}: {lines[0] if lines else type(error).__name__}", file=sys.stderr)
+        say_failure(f"{name}: {lines[0] if lines else type(error).__name__}")
         return 2
     except KeyboardInterrupt as interrupt:
-        what = str(interrupt) or "interrupted"
-        print(f"{name}: {what}; a training goes on with the same command and --resume", file=sys.stderr)
+        if speaks():
+            print(f"{name}: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -59,6 +60,12 @@ class Start:
     @property
     def prior(self) -> MaskGITForTimeSeriesGeneration | None:
         return None if isinstance(self.model, NCVQVAEModel) else self.model
+
+    def check_kept(self, folder: str | Path) -> None:
+        """Raises `ValueError` for a folder that holds the checkpoint itself, which would be overwritten."""
+        source = self.model.name_or_path
+        if source and Path(source).is_dir() and Path(folder).is_dir() and Path(source).samefile(folder):
+            raise ValueError(f"{folder} holds the checkpoint to start from; choose another output folder")
 
     def into_tokenizer(self, tokenizer: NCVQVAEModel) -> list[nn.Module]:
         """Copies what fits, and returns the parts that are frozen."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Value
 
+from .console import bars_for_terminals
 from .gaps import survey
 from .layouts import arrays, converted, reader
 from .runs import process_state
@@ -15,6 +16,7 @@ from .sources import ENDINGS, Source, open_source
 from .streaming import StreamedValues, column_array
 
 
+@bars_for_terminals()
 def load_series(
     source: Source,
     labels: Sequence | None = None,

@@ -11,8 +11,10 @@ from pathlib import Path
 import torch
 import yaml
 from accelerate import PartialState
+from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
+from .console import bars_for_terminals
 from .recipes import Recipe
 
 
@@ -33,22 +35,31 @@ def process_state() -> PartialState:
     return PartialState(cpu=asked or (launched and not torch.cuda.is_available()))
 
 
+@bars_for_terminals()
 def save(model: PreTrainedModel, folder: str | Path, recipe: Recipe | None = None) -> None:
     """`save_pretrained`, a file at a time under its own name only when it is whole; other files in the folder stay.
 
     With a recipe, `recipe.yaml` says what the model was trained by.
+
+    Raises:
+        OSError: where it cannot be saved, on a full disk say.
     """
     if not process_state().is_main_process:
         return
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
-        model.save_pretrained(partial)
-        if recipe is not None:
-            (Path(partial) / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False))
-        for file in Path(partial).iterdir():
-            file.chmod(0o644)
-            shutil.move(file, folder / file.name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".partial-*/"):  # by a run that was killed as it saved
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+            model.save_pretrained(partial)
+            if recipe is not None:
+                (Path(partial) / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False))
+            for file in Path(partial).iterdir():
+                file.chmod(0o644)
+                shutil.move(file, folder / file.name)
+    except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own for a full disk
+        raise OSError(f"cannot save the model in {folder} ({error}): make room and resume") from None
 
 
 def default_output_dir(dataset: str) -> Path:
@@ -98,7 +109,8 @@ def note_run(folder: Path, run: dict, resume: bool) -> None:
         if resume and checkpoints and not file.is_file():
             raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
         if resume and checkpoints:
-            _compare(json.loads(file.read_text()), run, file)
+            for name, old, new in changes(json.loads(file.read_text()), run):
+                raise ValueError(f"cannot resume: {name} was {old!r} in {file} and is {new!r} now")
             return
         for path in checkpoints:
             shutil.rmtree(path)
@@ -125,10 +137,14 @@ def only_run_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _compare(before: dict, now: dict, file: Path, prefix: str = "") -> None:
+def changes(before: dict, now: dict, prefix: str = "") -> Iterator[tuple[str, object, object]]:
+    """The settings in which two runs differ, `prior_training.batch_size` say, with the values of both.
+
+    Not those on which no number of a run depends: they may change when a tracker is lost or a disk is full.
+    """
     for key in before | now:
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            _compare(old, new, file, f"{prefix}{key}.")
-        elif old != new:
-            raise ValueError(f"cannot resume: {prefix}{key} was {old!r} in {file} and is {new!r} now")
+            yield from changes(old, new, f"{prefix}{key}.")
+        elif old != new and key not in ("report_to", "save_total_limit"):
+            yield f"{prefix}{key}", old, new

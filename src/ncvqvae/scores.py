@@ -1,5 +1,6 @@
 """What a trained stage makes of series: their codes, and how well it tells and guesses them."""
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from .metrics import codebook_usage
 from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
-from .streaming import Values
+from .streaming import StreamedValues, Values
 
 
 ENCODING_BATCH = 256
@@ -17,15 +18,26 @@ ENCODING_BATCH = 256
 
 @torch.no_grad()
 def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str, file: Path | None = None) -> Tensor:
-    """`codes` or `latents` of all series; with a `file`, they are mapped from there and not held in memory."""
+    """`codes` or `latents` of all series; with a `file`, they are mapped from there and not held in memory.
+
+    Codes of streamed series, which are many, are kept on the CPU in as few bytes as hold them.
+    """
     batches = (tokenizer.encode(batch)[kind] for batch in values.split(ENCODING_BATCH))
+    if kind == "codes" and isinstance(values, StreamedValues):
+        smallest = torch.int16 if tokenizer.config.codebook_size <= 2**15 else torch.int32
+        batches = (batch.to("cpu", smallest) for batch in batches)
     if file is None:
         return torch.cat(list(batches))
-    with file.open("wb") as stream:
-        for batch in batches:
-            stream.write(batch.cpu().numpy().tobytes())
-    shape = (len(values), *batch.shape[1:])
-    return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=batch.dtype).view(shape)
+    try:
+        with file.open("wb") as stream:
+            for batch in batches:
+                stream.write(batch.cpu().numpy().tobytes())
+        shape = (len(values), *batch.shape[1:])
+        return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=batch.dtype).view(shape)
+    finally:
+        # What is mapped stays without its name, and goes with the process. (Windows keeps the file.)
+        with contextlib.suppress(OSError):
+            file.unlink()
 
 
 @torch.no_grad()
@@ -50,10 +62,13 @@ def score_prior(
     model: MaskGITForTimeSeriesGeneration, codes: Tensor, labels: Tensor | None, num_masks: int = 4
 ) -> dict[str, float]:
     """Cross-entropy and accuracy of masked codes, under masks that are the same at every call."""
-    generator = torch.Generator(codes.device).manual_seed(0)
-    total = torch.zeros(3, device=codes.device)
-    for batch in torch.arange(len(codes), device=codes.device).repeat(num_masks).split(ENCODING_BATCH):
-        output = model(codes=codes[batch], labels=None if labels is None else labels[batch], generator=generator)
+    device = model.device
+    generator = torch.Generator(device).manual_seed(0)
+    total = torch.zeros(3, device=device)
+    for batch in torch.arange(len(codes)).repeat(num_masks).split(ENCODING_BATCH):
+        batch_labels = None if labels is None else labels[batch.to(labels.device)]
+        batch_codes = codes[batch.to(codes.device)].to(device, torch.long)
+        output = model(codes=batch_codes, labels=batch_labels, generator=generator)
         hidden = output.mask.sum()
         total += torch.stack((output.loss * hidden, output.accuracy * hidden, hidden))
     loss, accuracy = (total[:2] / total[2]).tolist()

@@ -1,6 +1,7 @@
 """The two stages of a run: from a dataset and a recipe to a trained tokenizer, then to a prior that holds it."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
 from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .plots import plot_reconstructions, plot_samples
+from .processes import num_processes
 from .recipes import Recipe
 from .runs import check_writable, default_work_dir, note_run, only_run_in, process_state, save
 from .scores import encode_all, score_prior, score_tokenizer
@@ -46,11 +48,19 @@ def train(
             left there is deleted.
         resume: go on with what `work_dir` holds.
         start: fine-tune this checkpoint, with the sizes of its networks.
-        only: train one stage of it; `"tokenizer"` leaves stage 1 alone, since the prior knows the codes of before.
+        only: train one stage. `"tokenizer"` saves stage 1 without a prior, for a prior knows only the codes of the
+            tokenizer that it was trained on; `"prior"` trains stage 2 on the tokenizer of `start`.
 
     Returns:
         The model, in evaluation mode, and the histories of `"tokenizer"` and `"prior"`.
+
+    Raises:
+        ValueError: for data or a folder that cannot be used, or a run to resume that was another, in one line.
     """
+    if only == "prior" and start is None:
+        raise ValueError('only="prior" trains on the tokenizer of a checkpoint: name one with start=Start(model)')
+    if start is not None:
+        start.check_kept(output_dir)
     data = TrainingData.from_dataset(dataset, recipe)
     if start is not None:
         recipe = adapt_recipe(recipe, start, data.values.shape[2])
@@ -105,9 +115,9 @@ def train_tokenizer(
         plot_reconstructions(shown.cpu(), again.cpu(), "Training series, reconstructed", file)
 
     shown, frozen = values[torch.arange(min(len(values), DRAWN))], start.into_tokenizer(tokenizer) if start else []
-    stage = Stage("tokenizer", len(values), inputs, evaluate if len(data.held_out) else None, draw, frozen)
-    settings = recipe.tokenizer_training
-    history = fit(model, stage, settings, work_dir / "tokenizer", recipe.seed, resume, recipe.report_to)
+    smaller = "tokenizer.projector_dim" if config.ssl_objective else None
+    stage = Stage("tokenizer", len(values), inputs, evaluate if len(data.held_out) else None, draw, frozen, smaller)
+    history = _fit(model, stage, recipe, work_dir, resume)
     return model, history
 
 
@@ -123,7 +133,7 @@ def train_prior(
     classes = {}
     if data.labels is not None:
         classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
-    note_run(work_dir / "prior", {"tokenizer": _digest(tokenizer)}, resume)
+    note_run(work_dir / "prior", {"tokenizer": _digest(tokenizer.state_dict().values())}, resume)
     torch.manual_seed(derived_seed(recipe.seed, "prior"))
     tokenizer = tokenizer.eval()
     model = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **classes, **recipe.prior).to(data.values.device)
@@ -140,7 +150,7 @@ def train_prior(
         batch = encoded[indices.to(encoded.device)].to(indices.device)
         if kind == "latents":
             batch = model.tokenizer.quantizer.sample(batch, recipe.code_temperature, generator)
-        return {"codes": batch} | ({} if labels is None else {"labels": labels[indices]})
+        return {"codes": batch.long()} | ({} if labels is None else {"labels": labels[indices]})
 
     def evaluate(model: MaskGITForTimeSeriesGeneration) -> dict[str, float]:
         return score_prior(model, held_out_codes, held_out_labels)
@@ -155,24 +165,37 @@ def train_prior(
     first = data.train[:DRAWN]
     shown, shown_labels = data.values[first], None if labels is None else data.labels[first]
     frozen = start.into_prior(model) if start else []
-    stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate, draw, frozen)
-    history = fit(model, stage, recipe.prior_training, work_dir / "prior", recipe.seed, resume, recipe.report_to)
+    smaller = "prior.hidden_size" if start is None or start.prior is None else None
+    stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate, draw, frozen, smaller)
+    history = _fit(model, stage, recipe, work_dir, resume)
     return model, history
+
+
+def _fit(model: nn.Module, stage: Stage, recipe: Recipe, work_dir: Path, resume: bool) -> History:
+    settings = recipe.tokenizer_training if stage.name == "tokenizer" else recipe.prior_training
+    folder, shown = work_dir / stage.name, recipe.to_dict()
+    return fit(model, stage, settings, folder, recipe.seed, resume, recipe.report_to, shown)
 
 
 def check_run(work_dir: Path, recipe: Recipe, data: TrainingData, resume: bool, start: Start | None = None) -> None:
     """Notes in `work_dir` what is trained on what; see `note_run`."""
     check_writable(work_dir)
-    digest = hashlib.sha256()
-    for part in chunks(data.values):
-        digest.update(part.cpu().numpy().tobytes())
-    found = {"classes": data.label_names, "shape": list(data.values.shape), "data": digest.hexdigest()}
+    found = {
+        "processes": num_processes(),
+        "classes": data.label_names,
+        "shape": list(data.values.shape),
+        "values": _digest(chunks(data.values)),
+        "labels": None if data.labels is None else _digest([data.labels]),
+        "held_out": _digest([data.held_out]),  # hence what is trained on too
+    }
     run = recipe.to_dict() | found
     if start is not None:
-        run |= {"checkpoint": _digest(start.model), "frozen": list(start.frozen)}
+        run |= {"checkpoint": _digest(start.model.state_dict().values()), "frozen": list(start.frozen)}
     note_run(work_dir, run, resume)
 
 
-def _digest(model: nn.Module) -> str:
-    weights = [tensor.cpu().numpy().tobytes() for tensor in model.state_dict().values()]
-    return hashlib.sha256(b"".join(weights)).hexdigest()
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,19 +18,20 @@ class Tracker:
     Args:
         accelerator: made with `log_with`.
         stage: prefix of all names.
+        settings: of the run, for the tracker to show.
 
     Raises:
         ValueError: for a tracker that is not installed.
     """
 
-    def __init__(self, accelerator: Accelerator, report_to: str | None, stage: str):
+    def __init__(self, accelerator: Accelerator, report_to: str | None, stage: str, settings: dict | None = None):
         self.accelerator, self.report_to, self.stage = accelerator, report_to, stage
-        self.lost = report_to is None
+        self.lost, self.pictures = report_to is None, True
         if self.lost:
             return
         if not accelerator.log_with:  # Accelerate would go on without a word
             raise ValueError(f"the tracker {report_to} is not installed: pip install {report_to}, or report_to=null")
-        self._try(lambda: accelerator.init_trackers(f"ncvqvae-{stage}"))
+        self._try(lambda: accelerator.init_trackers(f"ncvqvae-{stage}", dict(_flat(settings or {}))))
 
     def log(self, row: dict[str, float], step: int, prefix: str = "") -> None:
         """Scalars, named `stage/name`."""
@@ -38,12 +39,17 @@ class Tracker:
         self._try(lambda: self.accelerator.log(values, step=step))
 
     def picture(self, draw: Callable[[Path], None], step: int) -> None:
-        """What `draw` draws into a PNG file."""
-        if self.lost or not self.accelerator.is_main_process:
+        """What `draw` draws into a PNG file. If it cannot, there are no more pictures, and that is said."""
+        if self.lost or not self.pictures or not self.accelerator.is_main_process:
             return
         with TemporaryDirectory() as folder:
             file = Path(folder) / "picture.png"
-            draw(file)
+            try:
+                draw(file)
+            except Exception as error:  # of whatever kind: no picture is worth a run
+                self.pictures = False
+                logger.warning("the run goes on without pictures of %s: %s", self.stage, error)
+                return
             self._try(lambda: self._send(file, step))
 
     def close(self) -> None:
@@ -72,4 +78,14 @@ class Tracker:
                 call()
         except Exception as error:  # whatever a tracker raises: a network, a disk, a service
             self.lost = True
-            logger.warning("%s is lost, and the run goes on without it: %s", self.report_to, error)
+            if self.accelerator.is_main_process:
+                logger.warning("%s is lost, and the run goes on without it: %s", self.report_to, error)
+
+
+def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """`prior_training.batch_size` and so on, with lists as text: tensorboard takes no others."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, bool | int | float | str | None) else str(value)

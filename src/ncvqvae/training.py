@@ -45,6 +45,7 @@ class Stage:
         evaluate: scores of the held-out series, by name; `None` where none are held out.
         draw: a picture of series as the model makes them now, into a file.
         frozen: parts of the model that stay in evaluation mode.
+        smaller: the setting that makes the model smaller, for when memory is short.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Stage:
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None
     draw: Callable[[nn.Module, Path], None] | None = None
     frozen: Sequence[nn.Module] = ()
+    smaller: str | None = None
 
 
 def fit(
@@ -63,30 +65,38 @@ def fit(
     seed: int,
     resume: bool = False,
     report_to: str | None = None,
+    shown: dict | None = None,
 ) -> History:
     """Trains `model` in place; checkpoints go to `folder / checkpoint-<step>`.
 
     Args:
         resume: go on from the newest whole checkpoint in `folder`, if there is one.
         report_to: tracker of Accelerate, by name.
+        shown: settings of the run, for the tracker to show.
 
     Raises:
-        FloatingPointError: for a loss that is not finite.
+        FloatingPointError: for a loss or a gradient that is not finite.
         KeyboardInterrupt: on Ctrl-C, after the step and a checkpoint of it.
         OSError: for a checkpoint that cannot be saved.
         RuntimeError: out of memory, with the setting to change.
     """
-    loop = _Loop(model, stage, settings, folder, seed, report_to)
+    loop = _Loop(model, stage, settings, folder, seed, report_to, shown)
     try:
         with deferred_interrupt() as asked:
             loop.run(asked, resume)
+        if loop.is_asked(asked):  # since it was last looked for, in the last evaluation say
+            loop.stop(loop.num_steps)
+    except KeyboardInterrupt as interrupt:
+        what = str(interrupt) or f"{stage.name} interrupted"
+        raise KeyboardInterrupt(f"{what}; a training goes on with the same command and --resume") from None
     except (RuntimeError, MemoryError) as error:
         said = str(error)
         if not isinstance(error, MemoryError) and not any(sign in said for sign in ("out of memory", "t allocate")):
             raise
         hint = f"lower {stage.name}_training.batch_size (now {settings.batch_size})"
-        hint += ", or tokenizer.projector_dim" if stage.name == "tokenizer" else ", or prior.hidden_size"
-        raise RuntimeError(f"out of memory in {stage.name}: {hint}, or set precision to bf16") from error
+        hint += f", or {stage.smaller}" if stage.smaller else ""
+        hint += f", or set {stage.name}_training.precision to bf16" if settings.precision == "no" else ""
+        raise RuntimeError(f"out of memory in {stage.name}: {hint}") from error
     finally:
         loop.tracker.close()
     model.eval().to(memory_format=torch.contiguous_format)  # as a loaded one, which has to compute bitwise the same
@@ -104,15 +114,19 @@ class _Loop:
         folder: Path,
         seed: int,
         report_to: str | None,
+        shown: dict | None,
     ):
         # Every rank keeps the codebook itself, from sums over all, so no rank's buffers overwrite another's.
         ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
         process_state()  # before Accelerate decides by itself how many processes there are
-        self.accelerator = Accelerator(log_with=report_to, project_dir=folder, kwargs_handlers=[ddp])
+        # The loop casts itself, as the recipe says, whatever the launcher's environment says.
+        self.accelerator = Accelerator(
+            mixed_precision="no", log_with=report_to, project_dir=folder, kwargs_handlers=[ddp]
+        )
         self.device = self.accelerator.device
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.tracker = Tracker(self.accelerator, report_to, stage.name)
+        self.tracker = Tracker(self.accelerator, report_to, stage.name, shown)
         self.model, self.stage, self.settings, self.seed = model, stage, settings, seed
         self.history, self.num_steps = History(), settings.num_steps(stage.num_series)
         self.batch_size = min(settings.batch_size, stage.num_series * settings.repeats)
@@ -145,11 +159,11 @@ class _Loop:
             for done in range(start + 1, self.num_steps + 1):
                 saving = done % self.settings.save_steps == 0 or done == self.num_steps
                 self._step(done, bar, logged=done % LOG_STEPS == 0 or saving)
-                stopping = self._is_asked(asked, done)
+                stopping = self._may_ask(done) and self.is_asked(asked)
                 if saving or stopping:  # before evaluating, which may fail
                     self.checkpoints.save(done, self.history)
                 if stopping:
-                    raise KeyboardInterrupt(f"{self.stage.name} stopped and saved at step {done} of {self.num_steps}")
+                    self.stop(done)
                 self._evaluate(done)
 
     def _step(self, done: int, bar: tqdm, logged: bool) -> None:
@@ -166,15 +180,17 @@ class _Loop:
             norm = self.accelerator.clip_grad_norm_(self.parameters, settings.max_grad_norm)
         elif logged:
             norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        learning_rate = self.scheduler.get_last_lr()[0]
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
         bar.update()
         if logged:
             row = {key: value.item() for key, value in output.items() if value.ndim == 0}
-            row |= {"learning_rate": self.scheduler.get_last_lr()[0], "gradient_norm": norm.item()}
-            if not math.isfinite(row["loss"]):
-                raise FloatingPointError(f"the loss of {name} is {row['loss']} at step {done}; lower learning_rate")
+            row |= {"learning_rate": learning_rate, "gradient_norm": norm.item()}
+            for key in ("loss", "gradient_norm"):
+                if not math.isfinite(row[key]):
+                    raise FloatingPointError(f"the {key} of {name} is {row[key]} at step {done}; lower learning_rate")
             self.history.training.append({"step": done} | row)
             self.tracker.log(row, done)
             bar.set_postfix(loss=f"{row['loss']:.3f}")
@@ -197,13 +213,18 @@ class _Loop:
         for part in self.stage.frozen:
             part.eval()
 
-    def _is_asked(self, asked: threading.Event, done: int) -> bool:
-        """Whether Ctrl-C came, to any process. On GPUs they agree now and then only, since to agree is to wait."""
+    def _may_ask(self, done: int) -> bool:
+        """Whether to look for Ctrl-C after this step. Several GPUs do so now and then only: to agree is to wait."""
+        return self.device.type != "cuda" or num_processes() == 1 or done % LOG_STEPS == 0
+
+    def is_asked(self, asked: threading.Event) -> bool:
+        """Whether Ctrl-C came, to any process."""
         if num_processes() == 1:
             return asked.is_set()
-        if self.device.type == "cuda" and done % LOG_STEPS:
-            return False
         return bool(sum_over_processes(torch.tensor(float(asked.is_set()), device=self.device)))
+
+    def stop(self, done: int) -> None:
+        raise KeyboardInterrupt(f"{self.stage.name} stopped and saved at step {done} of {self.num_steps}")
 
 
 def _share(inputs: Inputs, accelerator: Accelerator) -> Inputs:

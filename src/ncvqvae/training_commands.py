@@ -34,7 +34,8 @@ def train(options: argparse.Namespace) -> None:
 def finetune(options: argparse.Namespace) -> None:
     """`ncvqvae finetune`."""
     overrides = options.set if options.recipe else [*FINETUNING, *options.set]
-    frozen = options.freeze.split(",") if options.freeze else []
+    frozen = [part.strip() for part in options.freeze.split(",")] if options.freeze else []
+    process_state()  # says which GPU is this process's, before the checkpoint goes there
     start = Start(load_any(options.checkpoint), frozen)
     run(options, load_recipe(options.recipe, overrides), start, None if options.stage == "both" else options.stage)
 

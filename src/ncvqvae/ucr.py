@@ -15,6 +15,7 @@ import pyarrow as pa
 from datasets import DatasetDict
 from tqdm.auto import tqdm
 
+from .console import bars_for_terminals, speaks
 from .gaps import fill_gaps
 from .series import label_name, series_features, sort_labels, values_column
 
@@ -22,6 +23,7 @@ from .series import label_name, series_features, sort_labels, values_column
 SPLITS = {"train": "TRAIN", "test": "TEST"}
 
 
+@bars_for_terminals()
 def load_ucr(
     name: str,
     data_dir: str | Path | None = None,
@@ -152,7 +154,8 @@ def _read_aeon(name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
 def _ticking(description: str) -> Iterator[None]:
     """A bar that shows that time passes, and how much: aeon does not say how large its downloads are."""
     done = threading.Event()
-    with tqdm(desc=description, bar_format="{desc} {elapsed}", disable=None, leave=False) as bar:
+    shown = None if speaks() else True  # None: where there is a terminal
+    with tqdm(desc=description, bar_format="{desc} {elapsed}", disable=shown, leave=False) as bar:
 
         def tick() -> None:
             while not done.wait(0.5):
