@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch.nn.functional as F
 
 from conftest import TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
+from ncvqvae.masking import draw, least_confident
 
 
 KINDS = ["learned", "codebook", "codebook_finetuned"]
@@ -74,6 +76,29 @@ def test_the_transformer_equals_one_of_pytorchs_own_norms_in_values_and_gradient
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(network(embedded), plain(embedded))
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_sampling_equals_a_plain_decoding_that_predicts_every_code_of_every_sample_at_every_step(model, scale):
+    labels, steps, generator = torch.tensor([0, 1, 1, 0, 1]), 6, torch.Generator().manual_seed(5)
+    codes, hidden = torch.zeros(5, 50, dtype=torch.long), torch.arange(50).repeat(5, 1)
+    for step in range(1, steps + 1):
+        known = torch.ones_like(codes, dtype=torch.bool).scatter(1, hidden, False)
+        conditional, null = (model.predict(codes, known, ids) for ids in (labels, torch.full_like(labels, 2)))
+        logits = null + scale * (conditional - null)
+        drawn, confidence = draw(logits.gather(1, hidden[..., None].expand(-1, -1, 6)), 1.0, generator)
+        codes = codes.scatter(1, hidden, drawn)
+        if left := int(50 * math.cos(math.pi / 2 * step / steps)):
+            hidden = hidden.gather(1, least_confident(confidence, left, 4.0 * (1 - step / steps), generator))
+    made = model.generate(
+        labels=labels,
+        num_steps=steps,
+        guidance_scale=scale,
+        generator=torch.Generator().manual_seed(5),
+        return_codes=True,
+        precision="no",
+    )
+    assert torch.equal(made.codes, codes)
 
 
 def test_in_bfloat16_it_samples_the_same_law(model):
@@ -223,6 +248,7 @@ def test_extreme_settings_leave_series_finite(model, settings):
     ("settings", "message"),
     [
         (dict(num_steps=0), "num_steps must be at least 1, found 0"),
+        (dict(precision="fp8"), 'precision must be "auto", "no" or "bf16", found \'fp8\''),
         (dict(batch_size=0), "batch_size must be at least 1, found 0"),
         (dict(num_samples=0), "num_samples must be at least 1, found 0"),
         (dict(temperature=0), "found 0, 4"),

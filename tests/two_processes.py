@@ -41,7 +41,7 @@ def same(tensor):
 
 
 DIM = 8  # of a code, in SETTINGS
-sample = VectorQuantizer.sample
+sample, quantize = VectorQuantizer.sample, VectorQuantizer.forward
 
 
 def own(generator):
@@ -56,6 +56,10 @@ def own_views(values, views, generator):
 
 def own_codes(self, latents, temperature, generator):
     return sample(self, latents, temperature, own(generator))
+
+
+def own_draws(self, latents, generator=None):
+    return quantize(self, latents, None if generator is None else own(generator))
 
 
 def without(columns):
@@ -79,9 +83,12 @@ CASES = {
     "none": ["tokenizer.ssl_objective=null"],
     "barlow_twins": ["tokenizer.ssl_objective=barlow_twins"],
     "vibcreg": ["tokenizer.ssl_objective=vibcreg"],
+    "own_draws": ["tokenizer.ssl_objective=null"],
     # Stage 1 moves its codebook alone: of latents that differ by rounding only, both draw the same codes.
     "drawn_codes": ["tokenizer.ssl_objective=null", "tokenizer_training.learning_rate=1e-12", "code_temperature=1"],
 }
+# The second process has another generator, as in a user's own loop: the codebook is the first one's all the same.
+ALWAYS = {"own_draws": ("vector_quantizer.VectorQuantizer.forward", own_draws)}
 BATCH_NORM = torch.nn.modules.batchnorm._BatchNorm.forward
 # What each reduction, and each draw that all share, is without the other processes.
 REDUCTIONS = {
@@ -95,6 +102,7 @@ REDUCTIONS = {
     "none-without-sums": ("vector_quantizer.sum_over_processes", without(slice(1, None))),
     "none-without-revived-points": ("vector_quantizer.sum_over_processes", own_candidates),
     "none-without-kmeans": ("vector_quantizer.gather_batch", same),
+    "own_draws-without-the-first": ("vector_quantizer.of_first_process", same),
     "none-without-revival": ("vector_quantizer.place_in_batch", here),
     "none-without-masks": ("modeling_maskgit.place_in_batch", here),
     "none-without-prior-loss": ("modeling_maskgit.mean_over_batch", local_means),
@@ -102,8 +110,8 @@ REDUCTIONS = {
 }
 STEPS = [
     "tokenizer.revival_threshold=12",  # so that codes are revived again and again
-    "tokenizer_training={max_steps: 20, batch_size: 7, save_steps: 20, eval_steps: 20}",
-    "prior_training={max_steps: 20, batch_size: 7, repeats: 2, save_steps: 20, eval_steps: 20}",
+    "tokenizer_training={max_steps: 20, batch_size: 7, save_steps: 20, eval_steps: 20, precision: 'no'}",
+    "prior_training={max_steps: 20, batch_size: 7, repeats: 2, save_steps: 20, eval_steps: 20, precision: 'no'}",
 ]
 
 
@@ -111,9 +119,10 @@ def equal(folder: Path, case: str) -> None:
     """Trains, and leaves losses and weights of this process, the projector's too."""
     recipe = load_recipe(None, [*SETTINGS, *STEPS, *CASES[case.partition("-")[0]]])
     with ExitStack() as stack:
-        if case in REDUCTIONS:
-            name, replacement = REDUCTIONS[case]
-            stack.enter_context(patch(f"ncvqvae.{name}", replacement))
+        for patches, key in ((ALWAYS, case.partition("-")[0]), (REDUCTIONS, case)):
+            if key in patches:
+                name, replacement = patches[key]
+                stack.enter_context(patch(f"ncvqvae.{name}", replacement))
         data, work = TrainingData.from_dataset(toy_dataset(), recipe), folder / f"{case}-work"
         pretrained, first = train_tokenizer(data, recipe, work)
         state = {name: tensor.clone() for name, tensor in pretrained.state_dict().items()}

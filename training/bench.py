@@ -1,7 +1,8 @@
 """What training and sampling cost, as ratios to a reference: `python training/bench.py --against reference.py`.
 
 Every measurement is a process of its own, and those of the two sides take turns, so that what the machine does besides
-falls on both. Prints a table, and writes it with every single figure as JSON.
+falls on both. Prints a table, and how cost grows (`bench_growth.py`), draws that, and writes every figure as JSON.
+Without a reference it measures this side alone.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+import bench_growth
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
 from ncvqvae.augmentations import augment
 from ncvqvae.cli import run
@@ -31,14 +33,14 @@ VIEWS = ["window_warp", "amplitude_resize"]
 NOISY = 0.15  # spread of one side between its turns, beyond which the machine is said to be noisy
 
 
-def clock(step: Callable[[], object]) -> float:
+def clock(step: Callable[[], object], warm: int = WARM, steps: int = STEPS) -> float:
     """Median seconds of a step."""
     seconds = []
-    for _ in range(WARM + STEPS):
+    for _ in range(warm + steps):
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[WARM:])
+    return statistics.median(seconds[warm:])
 
 
 def training_step(model: torch.nn.Module, inputs: dict) -> Callable[[], None]:
@@ -58,27 +60,30 @@ def training_step(model: torch.nn.Module, inputs: dict) -> Callable[[], None]:
     return step
 
 
-def stage1(objective: str) -> float:
-    config = NCVQVAEConfig(length=LENGTH, ssl_objective=objective)
-    values = torch.randn(128, 1, LENGTH)
+def stage1(objective: str, length: int = LENGTH, batch: int = 128, **clocked: int) -> float:
+    config = NCVQVAEConfig(length=length, ssl_objective=objective)
+    values = torch.randn(batch, 1, length)
     views = {"values": values, "augmented_values": values + 0.05 * torch.randn_like(values)}
-    return clock(training_step(NCVQVAEForPreTraining(config), views))
+    return clock(training_step(NCVQVAEForPreTraining(config), views), **clocked)
 
 
-def prior() -> MaskGITForTimeSeriesGeneration:
-    tokenizer = NCVQVAEModel(NCVQVAEConfig(length=LENGTH)).eval()
+def prior(n_fft: int = 8) -> MaskGITForTimeSeriesGeneration:
+    tokenizer = NCVQVAEModel(NCVQVAEConfig(length=LENGTH, n_fft=n_fft)).eval()
     return MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, id2label={0: "a", 1: "b"})
 
 
-def stage2() -> float:
-    model = prior()
+def stage2(n_fft: int = 8, **clocked: int) -> float:
+    model = prior(n_fft)
     codes, labels = torch.randint(32, (256, model.num_codes)), torch.randint(2, (256,))
-    return clock(training_step(model, {"codes": codes, "labels": labels}))
+    return clock(training_step(model, {"codes": codes, "labels": labels}), **clocked)
 
 
-def sampling(guidance: float) -> float:
+def sampling(guidance: float, num_samples: int = 256, **clocked: int) -> float:
+    """As `ncvqvae sample` does it, with the thesis' ten steps."""
+    keep_freed_memory()
     model = prior().eval()
-    return clock(lambda: model.generate(256, labels=1, num_steps=10, choice_temperature=4.0, guidance_scale=guidance))
+    settings = {"labels": 1, "num_steps": 10, "choice_temperature": 4.0, "guidance_scale": guidance}
+    return clock(lambda: model.generate(num_samples, **settings), **clocked)
 
 
 def views() -> float:
@@ -125,6 +130,14 @@ OURS = {
     "memory of 1000": lambda: memory(1000),
     "memory of 10000": lambda: memory(10000),
 }
+# The curves of `bench_growth.py`.
+FEW = {"warm": 1, "steps": 3}
+POINTS = {
+    "length": lambda size: stage1("barlow_twins", length=size, batch=16, **FEW),
+    "batch": lambda size: stage1("barlow_twins", batch=size, **FEW),
+    "series": lambda size: sampling(1.0, size, **FEW),
+    "codes": lambda size: stage2(size, **FEW),
+}
 # What each is compared with, and the ratio that is wanted.
 AGAINST = {
     "stage-1 step, barlow_twins": ("step", 4),
@@ -149,38 +162,59 @@ def imports(module: str) -> float:
     return time.perf_counter() - start
 
 
-def main(options: argparse.Namespace) -> None:
-    if not Path(options.against).is_file():
-        raise ValueError(f"there is no file {options.against}; name the reference with --against")
+def measure(against: str, turns: int) -> dict[str, list[float]]:
+    """Every figure of every turn, by what was measured."""
     here, figures = str(Path(__file__)), {}
-    for _ in range(options.turns):
-        for what in ("step", "sample"):
-            figures.setdefault(f"reference {what}", []).append(measured(options.against, what))
-        figures.setdefault("reference stage-2", []).append(measured(here, "--reference-stage-2", options.against))
+    for _ in range(turns):
+        if against:
+            for what in ("step", "sample"):
+                figures.setdefault(f"reference {what}", []).append(measured(against, what))
+            figures.setdefault("reference stage-2", []).append(measured(here, "--reference-stage-2", against))
         for name in OURS:
             figures.setdefault(name, []).append(measured(here, "--one", name))
         for module in ("transformers", "ncvqvae"):
             figures.setdefault(f"import {module}", []).append(imports(module))
+    return figures
+
+
+def table(figures: dict[str, list[float]]) -> str:
     median = {name: statistics.median(values) for name, values in figures.items()}
     spread = {name: (max(values) - min(values)) / median[name] for name, values in figures.items()}
-    print(f"{os.cpu_count()} cores, torch {torch.__version__}, {options.turns} turns\n")
-    print("| work | median | spread | reference | ratio | wanted |\n|---|---|---|---|---|---|")
+    lines = ["| work | median | spread | reference | ratio | wanted |", "|---|---|---|---|---|---|"]
     for name, value in median.items():
         unit = "MB" if name.startswith("memory") else "s"
         row = f"| {name} | {value:.3g} {unit} | {spread[name]:.0%} |"
-        if name in AGAINST:
-            other, wanted = AGAINST[name]
-            reference = median[f"reference {other}"]
+        other, wanted = AGAINST.get(name, (None, None))
+        if (reference := median.get(f"reference {other}")) is not None:
             row += f" {reference:.3g} s | {reference / value:.1f} | {wanted} |"
         else:
             row += " | | |"
-        print(row)
+        lines.append(row)
     share = median["views of 128"] / median["stage-1 step, barlow_twins"]
-    print(f"\nViews take {share:.1%} of a stage-1 step (wanted: under 3 %).")
-    if noisy := [name for name in AGAINST if spread[name] > NOISY]:
-        print(f"This machine is noisy: {', '.join(noisy)} vary by more than {NOISY:.0%} from turn to turn.")
+    more = median["memory of 10000"] - median["memory of 1000"]
+    slower = median["import ncvqvae"] - median["import transformers"]
+    lines += [
+        f"\nViews take {share:.1%} of a stage-1 step (wanted: under 3 %).",
+        f"Sampling 10000 series peaks {more:+.0f} MB from 1000, less what is returned (wanted: no more).",
+        f"Importing ncvqvae takes {slower:+.2f} s from importing transformers (wanted: at most +0.3).",
+    ]
+    if noisy := [name for name in (*AGAINST, "reference step", "reference sample") if spread.get(name, 0) > NOISY]:
+        lines.append(f"This machine is noisy: {', '.join(noisy)} vary by more than {NOISY:.0%} from turn to turn.")
+    return "\n".join(lines)
+
+
+def main(options: argparse.Namespace) -> None:
+    if options.against and not Path(options.against).is_file():
+        raise ValueError(f"there is no file {options.against}; name the reference with --against")
+    print(f"{os.cpu_count()} cores, torch {torch.__version__}, {options.turns} turns\n", flush=True)
+    figures = measure(options.against, options.turns)
+    print(table(figures), flush=True)
+    growth = bench_growth.measure(str(Path(__file__)), options.against, measured)
+    print(f"\n{bench_growth.table(growth)}")
+    bench_growth.plot(growth, Path(options.out).with_suffix(".png"))
     partial = Path(f"{options.out}.partial")
-    partial.write_text(json.dumps({"figures": figures, "torch": torch.__version__, "cores": os.cpu_count()}, indent=1))
+    facts = {"torch": torch.__version__, "cores": os.cpu_count(), "turns": options.turns}
+    partial.write_text(json.dumps(facts | {"figures": figures, "growth": growth}, indent=1))
     partial.replace(options.out)
 
 
@@ -188,16 +222,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--against", metavar="FILE", default="", help="the reference: prints what a step costs")
     parser.add_argument("--turns", type=int, default=3, metavar="N", help="of the two sides (default: 3)")
-    parser.add_argument("--out", default="bench.json", metavar="FILE", help="every figure (default: bench.json)")
+    parser.add_argument("--out", default="bench.json", metavar="FILE", help="figures, and a PNG (default: bench.json)")
     parser.add_argument("--one", choices=OURS, help="measure this alone, here, and print it as JSON")
+    parser.add_argument("--point", nargs=2, metavar=("CURVE", "SIZE"), help="likewise, one point of a curve")
     parser.add_argument("--reference-stage-2", metavar="FILE", help="likewise, the reference's stage-2 step")
     return parser
 
 
+def here(options: argparse.Namespace) -> float | None:
+    """What this process was asked to measure itself."""
+    if options.one:
+        return OURS[options.one]()
+    if options.point:
+        return POINTS[options.point[0]](int(options.point[1]))
+    return reference_stage2(options.reference_stage_2) if options.reference_stage_2 else None
+
+
 if __name__ == "__main__":
     options = _parser().parse_args()
-    if options.one or options.reference_stage_2:
-        seconds = OURS[options.one]() if options.one else reference_stage2(options.reference_stage_2)
+    if (seconds := here(options)) is not None:
         print(json.dumps({"seconds": seconds}))
     else:
         sys.exit(run(main, options, "bench"))

@@ -37,6 +37,7 @@ class MaskGITConfig(PreTrainedConfig):
     """
 
     model_type = "ncvqvae_maskgit"
+    _auto_class = "AutoConfig"  # so that a save carries the code
     sub_configs_defaults = {"tokenizer_config": NCVQVAEConfig}
 
     tokenizer_config: dict | PreTrainedConfig | None = None

@@ -44,6 +44,7 @@ class NCVQVAEConfig(PreTrainedConfig):
     """
 
     model_type = "ncvqvae"
+    _auto_class = "AutoConfig"  # so that a save carries the code
 
     num_channels: int = 1
     length: int = 128

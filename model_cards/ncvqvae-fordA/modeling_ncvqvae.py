@@ -150,6 +150,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
     Everything it takes and returns as a series is in the units of the data; the scaler is part of the configuration.
     """
 
+    # Every save then carries the code, so that it loads with `trust_remote_code=True` where the package is missing.
+    _auto_class = "AutoModel"
     # What a composite checkpoint, or one of pre-training, holds beside stage 1.
     _keys_to_ignore_on_load_unexpected = [
         r"^(projector|transformer|code_embedding|position_embedding|embedding_norm|label_embedding|head|logit_bias|to_logits)(\.|$)"

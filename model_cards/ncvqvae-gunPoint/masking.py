@@ -31,52 +31,63 @@ def training_mask(
     return order < num_masked[:, None]
 
 
-def remask(
+def draw(logits: Tensor, temperature: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    """One of the codes at each position, and its probability, from `(..., codebook_size)` to `(...)`.
+
+    By inverting the cumulative distribution, which needs one random number a position and not one a code.
+    """
+    probabilities = (logits.float() / temperature).softmax(-1)
+    cumulative = probabilities.cumsum(-1)
+    uniform = torch.rand(logits.shape[:-1], generator=generator, device=logits.device)[..., None]
+    # The first code whose cumulative probability is beyond the number: never one of probability zero.
+    codes = torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True)
+    codes = codes.clamp_max(logits.shape[-1] - 1)  # a product may round up to the last
+    return codes[..., 0], probabilities.gather(-1, codes)[..., 0]
+
+
+def least_confident(
     probabilities: Tensor,
-    known: Tensor,
-    progress: float,
-    choice_temperature: float,
+    count: int,
+    noise_scale: float,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Which codes to hide again after a decoding step, `(batch, num_codes)`: the least confident that are not known.
+    """Indices `(batch, count)` of the codes to hide again, of those just drawn with `probabilities` `(batch, drawn)`.
 
-    Args:
-        probabilities: of the codes just drawn, `(batch, num_codes)`.
-        known: codes fixed by earlier steps, `(batch, num_codes)`; they are never hidden again.
-        progress: share of the decoding that is done after this step, in (0, 1]; at 1 nothing is hidden.
-        choice_temperature: scale of the Gumbel noise on the confidence, annealed to 0 as the decoding proceeds.
+    Confidence is the logarithm of the probability plus Gumbel noise times `noise_scale`.
     """
-    num_codes = known.shape[1]
-    uniform = torch.rand(known.shape, generator=generator, device=known.device, dtype=probabilities.dtype)
+    uniform = torch.rand(probabilities.shape, generator=generator, device=probabilities.device)
     gumbel = -(-(uniform.clamp_min(1e-20)).log()).clamp_min(1e-20).log()
-    confidence = (probabilities + 1e-5).log() + choice_temperature * (1 - progress) * gumbel
-    confidence = confidence.masked_fill(known, math.inf)
-    least = confidence.topk(int(num_codes * mask_ratio(progress)), dim=1, largest=False).indices
-    return torch.zeros_like(known).scatter_(1, least, True) & ~known
+    confidence = (probabilities + 1e-5).log() + noise_scale * gumbel
+    return confidence.topk(count, dim=1, largest=False).indices
 
 
 def decode_iteratively(
     predict: Callable[[Tensor, Tensor], Tensor],
-    codes: Tensor,
+    logits: Tensor,
     num_steps: int,
     temperature: float = 1.0,
     choice_temperature: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Codes from nothing in `num_steps` parallel steps: draw all that are unknown, keep the most confident.
+    """Codes `(batch, num_codes)` in `num_steps` parallel steps: draw all that are hidden, keep the most confident.
 
     Args:
-        predict: logits `(batch, num_codes, codebook_size)` of `codes` `(batch, num_codes)`, of which a mask of the
-            same shape says which are known.
-        codes: any codes of the shape wanted, `(batch, num_codes)`.
+        predict: logits `(batch, hidden, codebook_size)` at the positions `(batch, hidden)` that are still hidden, its
+            second argument, given `codes` `(batch, num_codes)`, its first, which at those positions mean nothing.
+        logits: what it would say of nothing but hidden codes, `(batch, num_codes, codebook_size)`: the same for all
+            samples of a class, so that whoever calls this computes it once.
         temperature: of the codes drawn.
-        choice_temperature: see `remask`.
+        choice_temperature: scale of the noise on the confidence, annealed to 0 as the decoding proceeds.
     """
-    known = torch.zeros_like(codes, dtype=torch.bool)
+    batch, num_codes, _ = logits.shape
+    hidden = torch.arange(num_codes, device=logits.device).repeat(batch, 1)
+    codes = torch.zeros_like(hidden)
     for step in range(1, num_steps + 1):
-        probabilities = (predict(codes, known).float() / temperature).softmax(-1)
-        drawn = torch.multinomial(probabilities.flatten(0, 1), 1, generator=generator).view_as(codes)
-        codes = torch.where(known, codes, drawn)
-        chosen = probabilities.gather(-1, codes[..., None])[..., 0]
-        known = ~remask(chosen, known, step / num_steps, choice_temperature, generator)
-    return codes
+        drawn, probabilities = draw(logits, temperature, generator)
+        codes.scatter_(1, hidden, drawn)
+        left = int(num_codes * mask_ratio(step / num_steps))
+        if left == 0:
+            return codes
+        noise_scale = choice_temperature * (1 - step / num_steps)
+        hidden = hidden.gather(1, least_confident(probabilities, left, noise_scale, generator))
+        logits = predict(codes, hidden)

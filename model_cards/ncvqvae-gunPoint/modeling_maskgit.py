@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from .bidirectional_transformer import BidirectionalTransformer, eager_attention
 from .configuration_maskgit import MaskGITConfig
 from .masking import decode_iteratively, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
+from .precision import autocast
 from .processes import mean_over_batch, place_in_batch
 
 
@@ -28,7 +30,7 @@ class MaskGITOutput(ModelOutput):
     Args:
         loss (scalar): cross-entropy of the masked codes.
         accuracy (scalar): share of the masked codes whose most probable code is the true one.
-        logits (`torch.FloatTensor` of shape `(batch, num_codes, codebook_size)`).
+        logits (`torch.FloatTensor` of shape `(hidden, codebook_size)`): of the hidden codes, in the mask's order.
         mask (`torch.BoolTensor` of shape `(batch, num_codes)`): which codes were hidden.
     """
 
@@ -60,6 +62,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
     """
 
     config: MaskGITConfig
+    _auto_class = "AutoModel"  # so that a save carries the code
     _loads_from = ("ncvqvae_maskgit",)
 
     def __init__(self, config: MaskGITConfig):
@@ -102,6 +105,14 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             with torch.no_grad():
                 model.code_embedding.weight[:-1] = tokenizer.quantizer.codebook
         return model.train(tokenizer.training)
+
+    @classmethod
+    def from_pretrained(cls, *args: object, **kwargs: object) -> "MaskGITForTimeSeriesGeneration":
+        """See `NCVQVAEPreTrainedModel.from_pretrained`."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.tokenizer.requires_grad_(False)  # loading has made new parameters of it
+        return loaded
 
     def train(self, mode: bool = True) -> "MaskGITForTimeSeriesGeneration":
         super().train(mode)
@@ -154,25 +165,36 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             keep = torch.rand(total, generator=generator, device=codes.device) >= self.config.label_dropout
             labels = torch.where(keep[mine], labels, null)
         mask = training_mask(total, self.num_codes, generator, codes.device)[mine]
-        logits = self.predict(codes, ~mask, labels)
-        loss = F.cross_entropy(logits[mask].float(), codes[mask])
-        accuracy = (logits[mask].argmax(-1) == codes[mask]).float().mean()
+        wanted, hidden = mask.flatten().nonzero()[:, 0], codes[mask]
+        logits = self._logits(codes.masked_fill(mask, self.codebook_size), labels, wanted)
+        loss = F.cross_entropy(logits.float(), hidden)
+        accuracy = (logits.argmax(-1) == hidden).float().mean()
         if self.training:
             loss, accuracy = mean_over_batch(loss, accuracy, count=mask.sum())
         return MaskGITOutput(loss, accuracy, logits, mask)
 
     def predict(self, codes: Tensor, known: Tensor, labels: Tensor) -> Tensor:
         """Logits `(batch, num_codes, codebook_size)` of every code given those that are `known`, and the class."""
+        everywhere = torch.arange(codes.numel(), device=codes.device)
+        return self._logits(codes.masked_fill(~known, self.codebook_size), labels, everywhere).view(*codes.shape, -1)
+
+    def _logits(self, visible: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
+        """Logits `(wanted, codebook_size)` at the flat indices `wanted` of `visible` `(batch, num_codes)`, which holds
+        `codebook_size` where a code is hidden.
+        """
         table = self.code_embedding.weight
         if self.config.code_embedding == "codebook":
             table = torch.cat((self.tokenizer.quantizer.codebook.to(table.dtype), table))
-        visible = torch.where(known, codes, self.codebook_size)
         embedded = self.embedding_norm(F.embedding(visible, table) + self.position_embedding.weight)
         embedded = torch.cat((self.label_embedding(labels)[:, None], embedded), 1)
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
-        hidden = self.head(self.transformer(embedded, attention))[:, 1:]
+        if visible.device.type == "cpu":
+            attention = eager_attention  # for so few codes twice as fast as PyTorch's fused kernel there
+        position = wanted % self.num_codes
+        row = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
+        hidden = self.head(self.transformer(embedded, attention, row))
         if self.config.code_embedding == "learned":
-            return hidden @ table[:-1].T + self.logit_bias
+            return F.linear(hidden, table[:-1]) + self.logit_bias[position]
         return self.to_logits(hidden)
 
     @torch.no_grad()
@@ -188,6 +210,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         batch_size: int = 256,
         return_codes: bool = False,
         return_labels: bool = False,
+        precision: Literal["auto", "no", "bf16"] = "auto",
     ) -> Tensor | MaskGITGenerateOutput:
         """Generates series. What is not given comes from the configuration, where training wrote what suits the model.
 
@@ -205,6 +228,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             batch_size (`int`, defaults to 256): samples at a time, which bounds memory. It is part of what a seed
                 means.
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
+            precision (`str`, defaults to `"auto"`): `"no"` is float32, `"bf16"` bfloat16, `"auto"` the latter where
+                the hardware multiplies it. It is part of what a seed means.
 
         Returns:
             `torch.FloatTensor` of shape `(num_samples, channels, length)` in the units of the data, or the output
@@ -227,29 +252,40 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             raise ValueError(f"{wanted}, found {found}")
 
         label_ids = self._resolve_labels(labels, num_samples, generator)
-        codes = [
-            decode_iteratively(
-                partial(self._guided_logits, labels=chunk, guidance_scale=guidance_scale),
-                torch.zeros(len(chunk), self.num_codes, dtype=torch.long, device=self.device),
-                num_steps,
-                temperature,
-                choice_temperature,
-                generator,
-            )
-            for chunk in label_ids.split(batch_size)
-        ]
-        values = torch.cat([self.decode(chunk) for chunk in codes])
+        config, kept = self.config.tokenizer_config, []
+        values = torch.empty(len(label_ids), config.num_channels, config.length, device=self.device)
+        with autocast(self.device, precision):
+            # While nothing is known all samples of a class are alike: the first prediction is made once for each.
+            classes, which = label_ids.unique(return_inverse=True)
+            everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
+            start = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, guidance_scale)
+            for rows in torch.arange(len(label_ids), device=self.device).split(batch_size):
+                predict = partial(self._guided_logits, labels=label_ids[rows], guidance_scale=guidance_scale)
+                logits = start[which[rows]]
+                codes = decode_iteratively(predict, logits, num_steps, temperature, choice_temperature, generator)
+                values[rows] = self.decode(codes)
+                if return_codes:
+                    kept.append(codes)
         if not (return_codes or return_labels):
             return values
         return MaskGITGenerateOutput(
-            values, torch.cat(codes) if return_codes else None, label_ids if return_labels else None
+            values, torch.cat(kept) if return_codes else None, label_ids if return_labels else None
         )
 
-    def _guided_logits(self, codes: Tensor, known: Tensor, labels: Tensor, guidance_scale: float) -> Tensor:
+    def _guided_logits(self, codes: Tensor, hidden: Tensor, labels: Tensor, guidance_scale: float) -> Tensor:
+        """Logits `(batch, hidden, codebook_size)` at the `hidden` positions of `codes` `(batch, num_codes)`."""
+        visible = codes.scatter(1, hidden, self.codebook_size)
+        wanted = hidden + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
+        if guidance_scale != 1:  # both passes as one
+            visible, labels = (
+                visible.repeat(2, 1),
+                torch.cat((labels, torch.full_like(labels, self.config.num_labels))),
+            )
+            wanted = torch.cat((wanted, wanted + codes.numel()))
+        logits = self._logits(visible, labels, wanted.flatten()).view(*wanted.shape, self.codebook_size)
         if guidance_scale == 1:
-            return self.predict(codes, known, labels)
-        both = torch.cat((labels, torch.full_like(labels, self.config.num_labels)))
-        conditional, null = self.predict(codes.repeat(2, 1), known.repeat(2, 1), both).chunk(2)
+            return logits
+        conditional, null = logits.chunk(2)
         return null + guidance_scale * (conditional - null)
 
     def _resolve_labels(self, labels: Labels, num_samples: int | None, generator: torch.Generator | None) -> Tensor:

@@ -19,6 +19,13 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
     return tensor if num_processes() == 1 else _Sum.apply(tensor)
 
 
+def of_first_process(tensor: Tensor) -> Tensor:
+    """The first process's tensor, on all of them: what is drawn once, whatever generators the others have."""
+    if num_processes() > 1:
+        dist.broadcast(tensor, 0)
+    return tensor
+
+
 def place_in_batch(size: int, device: torch.device) -> tuple[int, int]:
     """Where the `size` entries of this process start in the global batch, and how many that has."""
     if num_processes() == 1:

@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from .files import check_output, read_series, write_features, write_series
+from .memory import keep_freed_memory
 from .modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .modeling_ncvqvae import NCVQVAEModel
 
@@ -204,6 +205,8 @@ def _load_class(kind: type[Model], checkpoint: str) -> Model:
     if not Path(checkpoint).is_dir() and (checkpoint.count("/") > 1 or checkpoint.startswith((".", "/"))):
         raise ValueError(f"there is no folder {checkpoint}")
     quiet()
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     try:
         model, report = kind.from_pretrained(checkpoint, output_loading_info=True)
     except OSError as error:

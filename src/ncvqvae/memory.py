@@ -1,4 +1,4 @@
-"""What training on a CPU asks of the C library: keep memory that was freed."""
+"""What training and the commands ask of the C library on a CPU: keep memory that was freed."""
 
 import ctypes
 import platform
@@ -11,8 +11,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 def keep_freed_memory() -> None:
     """Tells glibc not to give freed memory back to the system, for the life of the process.
 
-    A step frees and allocates the same hundreds of megabytes again and again. By default glibc returns large blocks at
-    once, and the system hands them out again zeroed, with a page fault for each four kilobytes.
+    A step of training or sampling frees and allocates the same hundreds of megabytes again and again. By default glibc
+    returns large blocks at once, and the system hands them out again zeroed, with a page fault for each four kilobytes.
     """
     if platform.libc_ver()[0] != "glibc":
         return

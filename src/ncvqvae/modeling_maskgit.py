@@ -252,26 +252,24 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             raise ValueError(f"{wanted}, found {found}")
 
         label_ids = self._resolve_labels(labels, num_samples, generator)
+        config, kept = self.config.tokenizer_config, []
+        values = torch.empty(len(label_ids), config.num_channels, config.length, device=self.device)
         with autocast(self.device, precision):
+            # While nothing is known all samples of a class are alike: the first prediction is made once for each.
             classes, which = label_ids.unique(return_inverse=True)
             everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
             start = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, guidance_scale)
-            codes = [
-                decode_iteratively(
-                    partial(self._guided_logits, labels=labels, guidance_scale=guidance_scale),
-                    start[chunk],
-                    num_steps,
-                    temperature,
-                    choice_temperature,
-                    generator,
-                )
-                for labels, chunk in zip(label_ids.split(batch_size), which.split(batch_size), strict=True)
-            ]
-            values = torch.cat([self.decode(chunk) for chunk in codes])
+            for rows in torch.arange(len(label_ids), device=self.device).split(batch_size):
+                predict = partial(self._guided_logits, labels=label_ids[rows], guidance_scale=guidance_scale)
+                logits = start[which[rows]]
+                codes = decode_iteratively(predict, logits, num_steps, temperature, choice_temperature, generator)
+                values[rows] = self.decode(codes)
+                if return_codes:
+                    kept.append(codes)
         if not (return_codes or return_labels):
             return values
         return MaskGITGenerateOutput(
-            values, torch.cat(codes) if return_codes else None, label_ids if return_labels else None
+            values, torch.cat(kept) if return_codes else None, label_ids if return_labels else None
         )
 
     def _guided_logits(self, codes: Tensor, hidden: Tensor, labels: Tensor, guidance_scale: float) -> Tensor:

@@ -9,7 +9,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     Args:
         precision: `"no"` is float32, `"bf16"` bfloat16 for products and convolutions (what must not lose digits opts
             out), `"auto"` the latter where the hardware has it.
+
+    Raises:
+        ValueError: for another.
     """
+    if precision not in ("auto", "no", "bf16"):
+        raise ValueError(f'precision must be "auto", "no" or "bf16", found {precision!r}')
     bfloat16 = precision == "bf16" or (precision == "auto" and fast_bfloat16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 

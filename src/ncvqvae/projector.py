@@ -54,9 +54,10 @@ class IterativeNorm(nn.Module):
         (covariance,) = mean_over_batch(centred.mT @ centred / batch, count=batch)
         covariance = covariance + self.epsilon * identity
         trace = covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
-        root = identity.expand_as(covariance)
-        for _ in range(self.num_iterations):
-            root = 1.5 * root - 0.5 * root @ root @ root @ (covariance / trace)
+        normalised = covariance / trace
+        root = 1.5 * identity - 0.5 * normalised  # the first iteration, from the identity
+        for _ in range(self.num_iterations - 1):
+            root = 1.5 * root - 0.5 * root @ root @ root @ normalised
         whitening = root / trace.sqrt()
         self.running_mean.copy_(torch.lerp(self.running_mean, mean.detach(), self.momentum))
         stacked = whitening.detach().reshape(self.running_whitening.shape)
