@@ -43,7 +43,7 @@ CURVES = {
         most=256,
     ),
     # Windows of 4 to 32 samples give 500 samples 3 to 17 frequencies.
-    "codes": Curve("stage-2 step, batch 256", "codes of a series", {4: 45, 8: 75, 16: 135, 32: 255}),
+    "codes": Curve("stage-2 step, batch 256", "codes of a series", {4: 45, 16: 63, 8: 75, 32: 119}),
 }
 
 

@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
     """Tells glibc not to give freed memory back to the system, for the life of the process.
 
     A step of training or sampling frees and allocates the same hundreds of megabytes again and again. By default glibc
-    returns large blocks at once, and the system hands them out again zeroed, with a page fault for each four kilobytes.
+    gives large blocks back at once, and the system hands them out again zeroed, a page fault for each four kilobytes.
     """
     if platform.libc_ver()[0] != "glibc":
         return
