@@ -15,6 +15,7 @@ from scipy.stats import wilcoxon
 
 from ncvqvae.fcn import save_fcn, train_fcn
 from ncvqvae.recipes import load_recipe
+from ncvqvae.runs import changes
 from ncvqvae.series import to_tensors
 from ncvqvae.ucr import load_ucr
 
@@ -189,6 +190,13 @@ def test_suites_are_those_of_the_papers_and_ablations_vary_what_they_say(modules
         0.15,
         0.2,
     }
+
+
+def test_the_suite_of_precisions_varies_precision_alone(modules):
+    benchmark = modules[0]
+    exact, rounded = (load_recipe(arm.recipe, list(arm.settings)).to_dict() for arm in benchmark.PRECISIONS)
+    found = {name: values for name, *values in changes(exact, rounded)}
+    assert found == {key: ["no", "bf16"] for key in benchmark.PRECISION_KEYS}
 
 
 def test_an_ablation_draws_a_panel_for_each_dataset_and_set_of_views(modules, tmp_path):

@@ -16,7 +16,7 @@ from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPre
 STAGE1_CODE = {"configuration_ncvqvae", "encoder_decoder", "modeling_ncvqvae", "processes", "time_frequency"}
 STAGE1_CODE |= {"vector_quantizer"}
 PRIOR_CODE = STAGE1_CODE | {"bidirectional_transformer", "configuration_maskgit", "masking", "modeling_maskgit"}
-PRIOR_CODE |= {"precision"}
+PRIOR_CODE |= {"class_labels", "precision"}
 PRETRAINING_CODE = STAGE1_CODE | {"modeling_ncvqvae_pretraining", "projector", "ssl_objectives"}
 
 # Loads each folder and writes beside it what the model there computes. Where the first argument is a site-packages

@@ -25,6 +25,7 @@ SUITES = {
     "cpu": ["GunPoint", "SonyAIBORobotSurface1", "CBF", "ECG200", "SyntheticControl", "ItalyPowerDemand"],
     "thesis": sorted(published_results()["thesis"]),
     "all": sorted(published_results()["timevqvae"]),
+    "precision": ["CBF", "SonyAIBORobotSurface1"],
 }
 OBJECTIVES, VIEWS, WEIGHTS = ("barlow", "vibcreg"), ("warp", "slice", "gauss"), (0.05, 0.1, 0.15, 0.2)
 # The thesis' two ablations are of stage 1, after 250 epochs.
@@ -54,6 +55,16 @@ ABLATIONS = {
 }
 
 
+# Whether quality moves with precision: a shorter schedule than the thesis', and a narrower projector.
+SHORTER = ("tokenizer.projector_dim=512", "tokenizer_training.num_epochs=500", "prior_training.num_epochs=500")
+PRECISION_KEYS = ("tokenizer_training.precision", "prior_training.precision", "prior.sampling_precision")
+PRECISIONS = [
+    Arm(name, TRAINING / "recipes/thesis/barlow_slice.yaml", (*SHORTER, *(f"{key}={value}" for key in PRECISION_KEYS)))
+    for name, value in (("float32", "'no'"), ("bfloat16", "bf16"))  # YAML's bare no is a boolean
+]
+OWN_ARMS = ABLATIONS | {"precision": PRECISIONS}
+
+
 EXECUTORS = {"local": run_local, "slurm": submit_slurm, "hf-jobs": hf_jobs.submit_hf_jobs}
 
 
@@ -61,7 +72,7 @@ def main(options: argparse.Namespace) -> None:
     check(options)
     out = Path(options.out)
     ablation = options.suite in ABLATIONS
-    arms = ABLATIONS[options.suite] if ablation else [find_arm(name) for name in options.arms.split(",")]
+    arms = OWN_ARMS.get(options.suite) or [find_arm(name) for name in options.arms.split(",")]
     datasets = options.datasets.split(",") if options.datasets else SUITES.get(options.suite, ABLATION_DATASETS)
     cells = [
         Cell(name, arm, seed, out, ablation)
@@ -111,8 +122,8 @@ def run_one(cell: Cell | None, options: argparse.Namespace) -> None:
 def tabulate(out: Path, suite: str, arms: list[Arm], failures: dict[str, str]) -> None:
     """Writes `results.md`, and the figure of an ablation, from all finished cells."""
     results, networks = load_results(out)
-    # The papers' figures are of the full schedule, an ablation's are not.
-    published = {"thesis": {}, "timevqvae": {}} if suite in ABLATIONS else published_results()
+    # The papers' figures are of the full schedule, those of suites with their own arms are not.
+    published = {"thesis": {}, "timevqvae": {}} if suite in OWN_ARMS else published_results()
     partial = out / "results.partial"
     partial.write_text(render(results, networks, [arm.name for arm in arms], published, failures))
     partial.replace(out / "results.md")

@@ -168,9 +168,9 @@ def generate(
         raise ValueError("give a seed, a whole number such as 0")
     progress(0, desc="loading the checkpoint")
     model, start = load(checkpoint), time.perf_counter()
-    label_id = None if label in (None, ALL) else model.label_id(label)
+    wanted = None if label in (None, ALL) else label
     num_steps = num_steps or model.config.sampling_steps
-    settings = num_samples, label_id, num_steps, temperature, choice_temperature, guidance_scale
+    settings = num_samples, wanted, num_steps, temperature, choice_temperature, guidance_scale
     generator = torch.Generator(model.device).manual_seed(seed)
     with _progress_of(model.transformer, num_steps, progress):
         made = model.generate(*settings, generator, return_codes=True, return_labels=True)
