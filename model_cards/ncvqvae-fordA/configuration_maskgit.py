@@ -31,6 +31,7 @@ class MaskGITConfig(PreTrainedConfig):
         sampling_temperature (`float`, defaults to 1): its default `temperature`.
         sampling_choice_temperature (`float`, defaults to 4): its default `choice_temperature`.
         sampling_guidance_scale (`float`, defaults to 1): its default `guidance_scale`.
+        sampling_precision (`str`, defaults to `"auto"`): its default `precision`.
 
     Raises:
         `huggingface_hub.errors.StrictDataclassError`: for a value of the wrong type or out of its range.
@@ -53,6 +54,7 @@ class MaskGITConfig(PreTrainedConfig):
     sampling_temperature: float | int = 1.0
     sampling_choice_temperature: float | int = 4.0
     sampling_guidance_scale: float | int = 1.0
+    sampling_precision: Literal["auto", "no", "bf16"] = "auto"
 
     def __post_init__(self, **kwargs):
         if self.id2label is None and "num_labels" not in kwargs:

@@ -1,12 +1,10 @@
 """Stage 2 of NC-VQVAE: a masked prior over the codes, conditional on a class, that generates series."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,14 +12,12 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import ModelOutput
 
 from .bidirectional_transformer import BidirectionalTransformer, eager_attention
+from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .masking import decode_iteratively, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .precision import autocast
 from .processes import mean_over_batch, place_in_batch
-
-
-Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
 
 
 @dataclass
@@ -210,7 +206,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         batch_size: int = 256,
         return_codes: bool = False,
         return_labels: bool = False,
-        precision: Literal["auto", "no", "bf16"] = "auto",
+        precision: Literal["auto", "no", "bf16"] | None = None,
     ) -> Tensor | MaskGITGenerateOutput:
         """Generates series. What is not given comes from the configuration, where training wrote what suits the model.
 
@@ -228,8 +224,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             batch_size (`int`, defaults to 256): samples at a time, which bounds memory. It is part of what a seed
                 means.
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
-            precision (`str`, defaults to `"auto"`): `"no"` is float32, `"bf16"` bfloat16, `"auto"` the latter where
-                the hardware multiplies it. It is part of what a seed means.
+            precision (`str`, *optional*): `"no"` is float32, `"bf16"` bfloat16, `"auto"` the latter where the hardware
+                multiplies it. It is part of what a seed means.
 
         Returns:
             `torch.FloatTensor` of shape `(num_samples, channels, length)` in the units of the data, or the output
@@ -251,70 +247,48 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             wanted = "temperature must be above 0, choice_temperature at least 0 and guidance_scale finite"
             raise ValueError(f"{wanted}, found {found}")
 
-        label_ids = self._resolve_labels(labels, num_samples, generator)
-        config, kept = self.config.tokenizer_config, []
-        values = torch.empty(len(label_ids), config.num_channels, config.length, device=self.device)
-        with autocast(self.device, precision):
-            # While nothing is known all samples of a class are alike: the first prediction is made once for each.
-            classes, which = label_ids.unique(return_inverse=True)
-            everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
-            start = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, guidance_scale)
-            for rows in torch.arange(len(label_ids), device=self.device).split(batch_size):
-                predict = partial(self._guided_logits, labels=label_ids[rows], guidance_scale=guidance_scale)
-                logits = start[which[rows]]
-                codes = decode_iteratively(predict, logits, num_steps, temperature, choice_temperature, generator)
-                values[rows] = self.decode(codes)
-                if return_codes:
-                    kept.append(codes)
+        ids = label_ids(labels, num_samples, config, self.device, generator)
+        decoding = {"num_steps": num_steps, "temperature": temperature, "choice_temperature": choice_temperature}
+        with autocast(self.device, precision or config.sampling_precision):
+            values, codes = self._sample(ids, guidance_scale, batch_size, return_codes, decoding, generator)
         if not (return_codes or return_labels):
             return values
-        return MaskGITGenerateOutput(
-            values, torch.cat(kept) if return_codes else None, label_ids if return_labels else None
-        )
+        return MaskGITGenerateOutput(values, codes, ids if return_labels else None)
+
+    def _sample(
+        self,
+        labels: Tensor,
+        guidance_scale: float,
+        batch_size: int,
+        return_codes: bool,
+        decoding: dict[str, float],
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Series of the class indices `labels`, and their codes where they are asked for."""
+        tokenizer, kept = self.config.tokenizer_config, []
+        values = torch.empty(len(labels), tokenizer.num_channels, tokenizer.length, device=self.device)
+        # While nothing is known all samples of a class are alike: the first prediction is made once for each.
+        classes, which = labels.unique(return_inverse=True)
+        everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
+        first = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, guidance_scale)
+        for rows in torch.arange(len(labels), device=self.device).split(batch_size):
+            predict = partial(self._guided_logits, labels=labels[rows], guidance_scale=guidance_scale)
+            codes = decode_iteratively(predict, first[which[rows]], **decoding, generator=generator)
+            values[rows] = self.decode(codes)
+            if return_codes:
+                kept.append(codes)
+        return values, torch.cat(kept) if return_codes else None
 
     def _guided_logits(self, codes: Tensor, hidden: Tensor, labels: Tensor, guidance_scale: float) -> Tensor:
         """Logits `(batch, hidden, codebook_size)` at the `hidden` positions of `codes` `(batch, num_codes)`."""
         visible = codes.scatter(1, hidden, self.codebook_size)
         wanted = hidden + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
         if guidance_scale != 1:  # both passes as one
-            visible, labels = (
-                visible.repeat(2, 1),
-                torch.cat((labels, torch.full_like(labels, self.config.num_labels))),
-            )
+            null_class = torch.full_like(labels, self.config.num_labels)
+            visible, labels = visible.repeat(2, 1), torch.cat((labels, null_class))
             wanted = torch.cat((wanted, wanted + codes.numel()))
         logits = self._logits(visible, labels, wanted.flatten()).view(*wanted.shape, self.codebook_size)
         if guidance_scale == 1:
             return logits
         conditional, null = logits.chunk(2)
         return null + guidance_scale * (conditional - null)
-
-    def _resolve_labels(self, labels: Labels, num_samples: int | None, generator: torch.Generator | None) -> Tensor:
-        """Class indices, one for each sample, on the model's device."""
-        if num_samples is not None and num_samples < 1:
-            raise ValueError(f"num_samples must be at least 1, found {num_samples}")
-        if labels is None and self.config.num_labels:
-            shares = torch.tensor(self.config.label_shares, device=self.device)
-            return torch.multinomial(shares, num_samples or 1, replacement=True, generator=generator)
-        if labels is None or (isinstance(labels, str) and labels == "null"):
-            return torch.full((num_samples or 1,), self.config.num_labels, device=self.device)
-        if isinstance(labels, Tensor | np.ndarray | np.generic):
-            labels = labels.tolist()
-        if isinstance(labels, str) or not isinstance(labels, Sequence):
-            labels = [labels] * (num_samples or 1)
-        if num_samples not in (None, len(labels)) or not len(labels):
-            raise ValueError(f"labels must be one, or one for each of {num_samples} samples, found {len(labels)}")
-        return torch.tensor([self.label_id(label) for label in labels], device=self.device)
-
-    def label_id(self, label: int | str) -> int:
-        """The index of a class given by its index or its name.
-
-        Raises:
-            ValueError: for a class that the model does not know.
-        """
-        names = self.config.id2label
-        if isinstance(label, str) and label in self.config.label2id:
-            return self.config.label2id[label]
-        if isinstance(label, int | np.integer) and int(label) in names:
-            return int(label)
-        known = ", ".join(f"{index} ({name!r})" for index, name in names.items()) or "none"
-        raise ValueError(f"unknown label {label!r}; the model's classes are {known}")

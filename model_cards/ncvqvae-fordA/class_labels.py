@@ -1,0 +1,53 @@
+"""The classes that series are asked for by: indices, names, or none."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .configuration_maskgit import MaskGITConfig
+
+
+Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
+
+
+def label_ids(
+    labels: Labels,
+    num_samples: int | None,
+    config: MaskGITConfig,
+    device: torch.device,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Class indices, one for each sample, on the device; `config.num_labels` is the null class.
+
+    `None` draws them at the shares of the training split, `"null"` asks for no class; else there is one for all
+    samples, or one for each.
+
+    Raises:
+        ValueError: for a class that the model does not know, or a wrong number of them.
+    """
+    if num_samples is not None and num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, found {num_samples}")
+    if labels is None and config.num_labels:
+        shares = torch.tensor(config.label_shares, device=device)
+        return torch.multinomial(shares, num_samples or 1, replacement=True, generator=generator)
+    if labels is None or (isinstance(labels, str) and labels == "null"):
+        return torch.full((num_samples or 1,), config.num_labels, device=device)
+    if isinstance(labels, Tensor | np.ndarray | np.generic):
+        labels = labels.tolist()
+    if isinstance(labels, str) or not isinstance(labels, Sequence):
+        labels = [labels] * (num_samples or 1)
+    if num_samples not in (None, len(labels)) or not len(labels):
+        raise ValueError(f"labels must be one, or one for each of {num_samples} samples, found {len(labels)}")
+    return torch.tensor([_label_id(label, config) for label in labels], device=device)
+
+
+def _label_id(label: int | str, config: MaskGITConfig) -> int:
+    names = config.id2label
+    if isinstance(label, str) and label in config.label2id:
+        return config.label2id[label]
+    if isinstance(label, int | np.integer) and int(label) in names:
+        return int(label)
+    known = ", ".join(f"{index} ({name!r})" for index, name in names.items()) or "none"
+    raise ValueError(f"unknown label {label!r}; the model's classes are {known}")
