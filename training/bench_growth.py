@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 
 @dataclass
@@ -72,15 +73,17 @@ def table(growth: dict[str, dict]) -> str:
 
 def plot(growth: dict[str, dict], file: Path) -> None:
     """A panel for each curve, both axes logarithmic: work in proportion to the size is a line of slope one."""
-    figure = Figure(figsize=(12, 3.2), layout="constrained")
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
     for axes, curve in zip(figure.subplots(1, len(growth)), growth.values(), strict=True):
         for side, colour in (("ncvqvae", "C0"), ("reference", "C1")):
             if points := curve.get(side):
                 axes.loglog(list(points), list(points.values()), "o-", color=colour, label=side)
-        axes.set_title(curve["what"], fontsize=9)
+        axes.set_title(curve["what"].replace(", ", "\n", 1), fontsize=9)
         axes.set_xlabel(curve["axis"])
         axes.set_ylabel("seconds")
         axes.set_xticks(list(curve["ncvqvae"]), [str(size) for size in curve["ncvqvae"]], fontsize=8)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
         axes.grid(alpha=0.3)
     figure.axes[0].legend()
