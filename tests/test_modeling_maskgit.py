@@ -70,18 +70,21 @@ def test_the_transformer_equals_one_of_pytorchs_own_norms_in_values_and_gradient
         return network.project_out(network.norm(hidden))
 
     wanted, parameters = torch.tensor([3, 50, 51, 120]), [embedded, *network.parameters()]
-    expected, found = plain(embedded).flatten(0, 1)[wanted], network(embedded, wanted=wanted)
+    expected, found = plain(embedded).flatten(0, 1)[wanted], network(*network.enter(embedded), wanted=wanted)
     torch.testing.assert_close(found, expected)
     gradients = (torch.autograd.grad(output.square().sum(), parameters) for output in (found, expected))
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(network(embedded), plain(embedded))
+    torch.testing.assert_close(network(*network.enter(embedded)), plain(embedded))
 
 
+@pytest.mark.parametrize("num_samples", [5, 20])  # fewer than there are codes to look up, and more
 @pytest.mark.parametrize("scale", [1.0, 2.5])
-def test_sampling_equals_a_plain_decoding_that_predicts_every_code_of_every_sample_at_every_step(model, scale):
-    labels, steps, generator = torch.tensor([0, 1, 1, 0, 1]), 6, torch.Generator().manual_seed(5)
-    codes, hidden = torch.zeros(5, 50, dtype=torch.long), torch.arange(50).repeat(5, 1)
+def test_sampling_equals_a_plain_decoding_that_predicts_every_code_of_every_sample_at_every_step(
+    model, scale, num_samples
+):
+    labels, steps, generator = torch.arange(num_samples) % 2, 6, torch.Generator().manual_seed(5)
+    codes, hidden = torch.zeros(num_samples, 50, dtype=torch.long), torch.arange(50).repeat(num_samples, 1)
     for step in range(1, steps + 1):
         known = torch.ones_like(codes, dtype=torch.bool).scatter(1, hidden, False)
         conditional, null = (model.predict(codes, known, ids) for ids in (labels, torch.full_like(labels, 2)))
