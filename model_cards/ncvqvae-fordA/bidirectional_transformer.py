@@ -71,10 +71,13 @@ class TransformerLayer(nn.Module):
             nn.Linear(hidden_size, intermediate_size), nn.GELU(), nn.Linear(intermediate_size, hidden_size)
         )
 
-    def forward(self, hidden: Tensor, attention: Callable, wanted: Tensor | None = None) -> Tensor:
-        """`hidden` `(batch, positions, hidden_size)` to the same shape, or to its flat rows `wanted` alone."""
+    def project(self, hidden: Tensor) -> Tensor:
+        """Queries, keys and values `(batch, positions, 3 * num_heads * head_dim)`."""
+        return normalised_linear(self.attention_norm, self.query_key_value, hidden)
+
+    def forward(self, hidden: Tensor, projected: Tensor, attention: Callable, wanted: Tensor | None = None) -> Tensor:
+        """`hidden` `(batch, positions, hidden_size)`, projected, to the same shape, or to its flat rows `wanted`."""
         batch, positions, _ = hidden.shape
-        projected = normalised_linear(self.attention_norm, self.query_key_value, hidden)
         query, key, value = projected.view(batch, positions, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         mixed, _ = attention(self, query, key, value, None, scaling=self.head_dim**-0.5)
         mixed = mixed.reshape(batch, positions, -1)
@@ -111,11 +114,20 @@ class BidirectionalTransformer(nn.Module):
         self.norm = nn.RMSNorm(hidden_size)
         self.project_out = nn.Linear(hidden_size, dim, bias=False)
 
-    def forward(self, embedded: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None) -> Tensor:
-        """With `wanted`, indices of `embedded.flatten(0, 1)`, only those rows are computed to the end and returned."""
+    def enter(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first layer attends with: hidden states and their projection, at each position of its own alone."""
         hidden = self.project_in(embedded)
         hidden = hidden + (self.position_scale * self.position_embedding.weight).to(hidden.dtype)
-        for layer in self.layers[:-1]:
-            hidden = layer(hidden, attention)
-        hidden = self.layers[-1](hidden, attention, wanted)
+        return hidden, self.layers[0].project(hidden)
+
+    def forward(
+        self, hidden: Tensor, projected: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None
+    ) -> Tensor:
+        """What has entered to `(batch, num_positions, dim)`; with `wanted`, indices of `hidden.flatten(0, 1)`, only
+        those rows are computed to the end and returned.
+        """
+        for layer, following in zip(self.layers[:-1], self.layers[1:], strict=True):
+            hidden = layer(hidden, projected, attention)
+            projected = following.project(hidden)
+        hidden = self.layers[-1](hidden, projected, attention, wanted)
         return normalised_linear(self.norm, self.project_out, hidden)

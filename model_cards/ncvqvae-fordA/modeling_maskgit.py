@@ -174,24 +174,44 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         everywhere = torch.arange(codes.numel(), device=codes.device)
         return self._logits(codes.masked_fill(~known, self.codebook_size), labels, everywhere).view(*codes.shape, -1)
 
-    def _logits(self, visible: Tensor, labels: Tensor, wanted: Tensor) -> Tensor:
+    def _logits(self, visible: Tensor, labels: Tensor, wanted: Tensor, entries: list[Tensor] | None = None) -> Tensor:
         """Logits `(wanted, codebook_size)` at the flat indices `wanted` of `visible` `(batch, num_codes)`, which holds
-        `codebook_size` where a code is hidden.
+        `codebook_size` where a code is hidden; with the `entries` of all codes and classes nothing is embedded anew.
         """
+        if entries is None:
+            entered = self.transformer.enter(self._embedded(visible, labels))
+        else:
+            place = torch.arange(self.num_codes + 1, device=labels.device)
+            rows = torch.cat((labels[:, None], visible), 1) * len(place) + place
+            entered = [F.embedding(rows, table) for table in entries]
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
+        if visible.device.type == "cpu":
+            attention = eager_attention  # for so few codes twice as fast as PyTorch's fused kernel there
+        row = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
+        hidden = self.head(self.transformer(*entered, attention, row))
+        if self.config.code_embedding == "learned":
+            return F.linear(hidden, self.code_embedding.weight[:-1]) + self.logit_bias[wanted % self.num_codes]
+        return self.to_logits(hidden)
+
+    def _embedded(self, visible: Tensor, labels: Tensor) -> Tensor:
+        """The class and the codes of each sample, `(batch, 1 + num_codes, dim)`."""
         table = self.code_embedding.weight
         if self.config.code_embedding == "codebook":
             table = torch.cat((self.tokenizer.quantizer.codebook.to(table.dtype), table))
         embedded = self.embedding_norm(F.embedding(visible, table) + self.position_embedding.weight)
-        embedded = torch.cat((self.label_embedding(labels)[:, None], embedded), 1)
-        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
-        if visible.device.type == "cpu":
-            attention = eager_attention  # for so few codes twice as fast as PyTorch's fused kernel there
-        position = wanted % self.num_codes
-        row = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
-        hidden = self.head(self.transformer(embedded, attention, row))
-        if self.config.code_embedding == "learned":
-            return F.linear(hidden, table[:-1]) + self.logit_bias[position]
-        return self.to_logits(hidden)
+        return torch.cat((self.label_embedding(labels)[:, None], embedded), 1)
+
+    def _entries(self, num_samples: int) -> list[Tensor] | None:
+        """What enters the transformer for every code at every position, and every class, one below the other; nothing
+        for so few samples that it would be more than they are.
+        """
+        size = max(self.codebook_size, self.config.num_labels) + 1
+        if num_samples < size:
+            return None
+        every = torch.arange(size, device=self.device)
+        codes = every.clamp_max(self.codebook_size)[:, None].expand(-1, self.num_codes)
+        entered = self.transformer.enter(self._embedded(codes, every.clamp_max(self.config.num_labels)))
+        return [table.flatten(0, 1) for table in entered]
 
     @torch.no_grad()
     def generate(
@@ -271,15 +291,24 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         classes, which = labels.unique(return_inverse=True)
         everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
         first = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, guidance_scale)
+        entries = self._entries(len(labels))
         for rows in torch.arange(len(labels), device=self.device).split(batch_size):
-            predict = partial(self._guided_logits, labels=labels[rows], guidance_scale=guidance_scale)
+            given = {"labels": labels[rows], "guidance_scale": guidance_scale, "entries": entries}
+            predict = partial(self._guided_logits, **given)
             codes = decode_iteratively(predict, first[which[rows]], **decoding, generator=generator)
             values[rows] = self.decode(codes)
             if return_codes:
                 kept.append(codes)
         return values, torch.cat(kept) if return_codes else None
 
-    def _guided_logits(self, codes: Tensor, hidden: Tensor, labels: Tensor, guidance_scale: float) -> Tensor:
+    def _guided_logits(
+        self,
+        codes: Tensor,
+        hidden: Tensor,
+        labels: Tensor,
+        guidance_scale: float,
+        entries: list[Tensor] | None = None,
+    ) -> Tensor:
         """Logits `(batch, hidden, codebook_size)` at the `hidden` positions of `codes` `(batch, num_codes)`."""
         visible = codes.scatter(1, hidden, self.codebook_size)
         wanted = hidden + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
@@ -287,7 +316,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             null_class = torch.full_like(labels, self.config.num_labels)
             visible, labels = visible.repeat(2, 1), torch.cat((labels, null_class))
             wanted = torch.cat((wanted, wanted + codes.numel()))
-        logits = self._logits(visible, labels, wanted.flatten()).view(*wanted.shape, self.codebook_size)
+        logits = self._logits(visible, labels, wanted.flatten(), entries).view(*wanted.shape, self.codebook_size)
         if guidance_scale == 1:
             return logits
         conditional, null = logits.chunk(2)
