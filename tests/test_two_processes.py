@@ -49,14 +49,15 @@ CANCELLED = re.compile(
 
 
 def difference(first, second):
-    """The largest one between the losses, and between the weights.
+    """The largest one between what the steps logged, relative to it where it is above one, and between the weights.
 
     Left out are the biases right before a norm over the batch, and that norm's running mean: the norm cancels such a
     bias, its gradient is nothing but rounding, and Adam makes whole steps of it. Every norm here follows a bias. The
     objectives cancel the projector's last bias likewise.
     """
     pairs = [zip(first["losses"][stage], second["losses"][stage], strict=True) for stage in ("tokenizer", "prior")]
-    losses = max(abs(before[key] - after[key]) for rows in pairs for before, after in rows for key in before)
+    both = [(before[key], after[key]) for rows in pairs for before, after in rows for key in before]
+    losses = max(abs(before - after) / max(1, abs(before)) for before, after in both)
     names = [name for name in first["state"] if not CANCELLED.search(name)]
     assert len(names) > 0.75 * len(first["state"])
     return losses, max((first["state"][name] - second["state"][name]).abs().max().item() for name in names)
