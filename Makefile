@@ -36,4 +36,4 @@ quality: setup
 	.venv/bin/ruff format --check .
 
 clean:
-	rm -rf .venv runs ncvqvae-*/ samples.png reconstructions.png training.png
+	rm -rf .venv runs ncvqvae-*/ samples.png reconstructions.png training.png bench.json bench.png
