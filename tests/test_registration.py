@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import ncvqvae
+
 
 def run(script, *arguments):
     command = [sys.executable, "-c", script, *map(str, arguments)]
@@ -29,8 +31,6 @@ assert "NCVQVAEModel" in dir(ncvqvae) and ncvqvae.__version__
 
 
 def test_all_public_names_are_there_and_no_others():
-    import ncvqvae
-
     assert all(getattr(ncvqvae, name).__name__ == name for name in ncvqvae.__all__)
     with pytest.raises(AttributeError, match="module 'ncvqvae' has no attribute 'Nonsense'"):
         ncvqvae.Nonsense  # noqa: B018
@@ -59,6 +59,11 @@ def test_auto_config_and_the_pipeline_know_them_too(folder):
     script = "import sys, ncvqvae; from transformers import pipeline; "
     script += "print(pipeline('time-series-generation', sys.argv[1])('up', seed=0))"
     assert "'label': 'up'" in run(script, folder)
+
+
+@pytest.mark.parametrize("name", ncvqvae.__all__)
+def test_each_public_name_can_be_the_first_import(name):
+    assert run(f"from ncvqvae import {name}; print({name}.__name__)") == f"{name}\n"
 
 
 def test_transformers_own_modules_look_as_they_did():

@@ -1,7 +1,8 @@
 """`pipeline("time-series-generation", model=...)`: classes to series."""
 
 import torch
-from transformers import Pipeline
+from transformers import AutoModel, Pipeline
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from .modeling_maskgit import Labels, MaskGITGenerateOutput
 
@@ -39,3 +40,6 @@ class TimeSeriesGenerationPipeline(Pipeline):
         names = self.model.config.id2label
         series = zip(output.labels.tolist(), output.values.cpu().numpy(), strict=True)
         return [{"label": names.get(label), "values": values} for label, values in series]
+
+
+PIPELINE_REGISTRY.register_pipeline("time-series-generation", TimeSeriesGenerationPipeline, AutoModel, type="time")

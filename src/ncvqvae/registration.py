@@ -6,6 +6,7 @@ go there, takes seconds. So `import ncvqvae` only asks Python's import system to
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -31,13 +32,9 @@ def _register_models(auto: ModuleType) -> None:
     auto.AutoModelForPreTraining.register(NCVQVAEConfig, NCVQVAEForPreTraining)
 
 
-def _register_pipeline(pipelines: ModuleType) -> None:
-    from transformers import AutoModel
-
-    from .pipeline import TimeSeriesGenerationPipeline
-
-    register = pipelines.PIPELINE_REGISTRY.register_pipeline
-    register("time-series-generation", TimeSeriesGenerationPipeline, AutoModel, type="time")
+def _register_pipeline(_: ModuleType) -> None:
+    # It registers itself at its end, which may still be to come: it may be what is importing transformers' pipelines.
+    import_module(".pipeline", __package__)
 
 
 _REGISTRIES = {
