@@ -4,9 +4,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from conftest import TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
+from ncvqvae.bidirectional_transformer import eager_attention
 from ncvqvae.masking import draw, least_confident
 
 
@@ -48,8 +50,14 @@ def test_eager_and_sdpa_attention_agree(pretraining_model, kind, tmp_path):
     for attention in ("eager", "sdpa"):
         model = MaskGITForTimeSeriesGeneration.from_pretrained(tmp_path, attn_implementation=attention)
         assert model.config._attn_implementation == attention
+        # `predict` takes eager attention for sdpa on a CPU; here each is called by its name.
+        entered = model.transformer.enter(model._embedded(codes.masked_fill(~known, 6), UP_AND_DOWN))
+        function = ALL_ATTENTION_FUNCTIONS.get_interface(attention, eager_attention)
+        assert (function is eager_attention) == (attention == "eager")
+        logits.append(model.transformer(*entered, function))
         logits.append(model.predict(codes, known, UP_AND_DOWN))
-    torch.testing.assert_close(*logits, atol=1e-5, rtol=0)
+    torch.testing.assert_close(logits[0], logits[2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(logits[1], logits[3], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -184,9 +184,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             place = torch.arange(self.num_codes + 1, device=labels.device)
             rows = torch.cat((labels[:, None], visible), 1) * len(place) + place
             entered = [F.embedding(rows, table) for table in entries]
-        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
-        if visible.device.type == "cpu":
-            attention = eager_attention  # for so few codes twice as fast as PyTorch's fused kernel there
+        chosen = self.config._attn_implementation
+        if chosen == "sdpa" and visible.device.type == "cpu":
+            chosen = "eager"  # for so few codes twice as fast as PyTorch's fused kernel there
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(chosen, eager_attention)
         row = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
         hidden = self.head(self.transformer(*entered, attention, row))
         if self.config.code_embedding == "learned":
