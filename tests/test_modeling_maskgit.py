@@ -43,6 +43,22 @@ def test_the_loss_is_the_cross_entropy_of_the_hidden_codes(pretraining_model, ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_training_computes_few_numbers_of_rows_and_the_gradients_of_the_hidden_codes(pretraining_model, kind):
+    model, codes = prior(pretraining_model, code_embedding=kind, label_dropout=0.0).train(), torch.randint(6, (16, 50))
+    rows, masked, generator = set(), set(), torch.Generator().manual_seed(1)
+    model.head.register_forward_hook(lambda _, inputs, output: rows.add(len(inputs[0])))
+    for _ in range(100):
+        output = model(labels=UP_AND_DOWN, codes=codes, generator=generator)
+        masked.add(int(output.mask.sum()))
+    assert len(rows) <= 16 < len(masked) and max(rows) <= codes.numel() and len(output.logits) == output.mask.sum()
+
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    found = torch.autograd.grad(output.loss, parameters)
+    plain = F.cross_entropy(model.predict(codes, ~output.mask, UP_AND_DOWN)[output.mask], codes[output.mask])
+    torch.testing.assert_close(found, torch.autograd.grad(plain, parameters), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_eager_and_sdpa_attention_agree(pretraining_model, kind, tmp_path):
     prior(pretraining_model, code_embedding=kind).save_pretrained(tmp_path)
     codes, known = torch.randint(6, (16, 50)), torch.rand(16, 50) < 0.5

@@ -162,7 +162,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             labels = torch.where(keep[mine], labels, null)
         mask = training_mask(total, self.num_codes, generator, codes.device)[mine]
         wanted, hidden = mask.flatten().nonzero()[:, 0], codes[mask]
-        logits = self._logits(codes.masked_fill(mask, self.codebook_size), labels, wanted)
+        # In sixteenths of all codes: a CPU compiles kernels for each number of rows, and keeps them.
+        rows = F.pad(wanted, (0, -len(wanted) % math.ceil(mask.numel() / 16)))
+        logits = self._logits(codes.masked_fill(mask, self.codebook_size), labels, rows)[: len(wanted)]
         loss = F.cross_entropy(logits.float(), hidden)
         accuracy = (logits.argmax(-1) == hidden).float().mean()
         if self.training:
