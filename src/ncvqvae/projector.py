@@ -57,7 +57,7 @@ class IterativeNorm(nn.Module):
         normalised = covariance / trace
         root = 1.5 * identity - 0.5 * normalised  # the first iteration, from the identity
         for _ in range(self.num_iterations - 1):
-            root = 1.5 * root - 0.5 * root @ root @ root @ normalised
+            root = torch.baddbmm(root, root @ root, root @ normalised, beta=1.5, alpha=-0.5)  # all commute
         whitening = root / trace.sqrt()
         self.running_mean.copy_(torch.lerp(self.running_mean, mean.detach(), self.momentum))
         stacked = whitening.detach().reshape(self.running_whitening.shape)

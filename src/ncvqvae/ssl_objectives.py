@@ -42,29 +42,52 @@ def vibcreg_loss(
     _check_batch(projections, augmented)
     with torch.autocast(projections.device.type, enabled=False):
         first, second = projections.float(), augmented.float()
-        invariance = F.mse_loss(first, second)
-        variance = sum(F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean() for z in (first, second))
-        covariance = sum(_normalised_covariance(z) for z in (first, second))
+        invariance, variance, covariance = F.mse_loss(first, second), 0, 0
+        for centred, squares in (_centre(first), _centre(second)):
+            variance = variance + F.relu(1 - (squares / (len(centred) - 1) + 1e-4).sqrt()).mean()
+            covariance = covariance + _normalised_covariance(centred / squares.clamp_min(1e-24).sqrt())
     return invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
 
 
+def _centre(projections: Tensor) -> tuple[Tensor, Tensor]:
+    """Less the mean of each dimension, and the sums of squares of that (`std` and `var` are slow here on a CPU)."""
+    centred = projections - projections.mean(0)
+    return centred, centred.square().sum(0)
+
+
 def _standardise(projections: Tensor) -> Tensor:
-    return (projections - projections.mean(0)) / (projections.std(0) + 1e-8)
+    centred, squares = _centre(projections)
+    # The smallest square leaves a dimension without variance a gradient of zero.
+    return centred / ((squares / (len(centred) - 1)).clamp_min(1e-30).sqrt() + 1e-8)
 
 
-def _normalised_covariance(projections: Tensor) -> Tensor:
+def _normalised_covariance(normalised: Tensor) -> Tensor:
     """Mean square of the off-diagonal correlations, over all `dim * dim` entries."""
-    normalised = F.normalize(projections - projections.mean(0), dim=0)
     diagonal = normalised.square().sum(0)
-    return (_sum_of_squares(normalised, normalised) - diagonal.square().sum()) / projections.shape[1] ** 2
+    return (_sum_of_squares(normalised, normalised) - diagonal.square().sum()) / normalised.shape[1] ** 2
 
 
 def _sum_of_squares(first: Tensor, second: Tensor) -> Tensor:
     """The sum of squares of `first.T @ second`."""
     batch, dim = first.shape
-    if batch < dim:
-        return (first @ first.T * (second @ second.T)).sum()
-    return (first.T @ second).square().sum()
+    return _GramProduct.apply(first, second) if batch < dim else (first.T @ second).square().sum()
+
+
+class _GramProduct(torch.autograd.Function):
+    """The inner product of the Gram matrices AA' and BB'. Its gradient by A is 2 BB'A: one product, where autograd,
+    which does not know that Gram matrices are symmetric, takes two.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, first: Tensor, second: Tensor) -> Tensor:
+        grams = first @ first.T, second @ second.T
+        ctx.save_for_backward(first, second, *grams)
+        return (grams[0] * grams[1]).sum()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        first, second, first_gram, second_gram = ctx.saved_tensors
+        return 2 * gradient * second_gram @ first, 2 * gradient * first_gram @ second
 
 
 def _check_batch(projections: Tensor, augmented: Tensor) -> torch.Size:
