@@ -111,6 +111,8 @@ REDUCTIONS = {
 STEPS = [
     "tokenizer.revival_threshold=12",  # so that codes are revived again and again
     "tokenizer_training={max_steps: 20, batch_size: 7, save_steps: 20, eval_steps: 20, precision: 'no'}",
+    # Adam makes whole steps of gradients that are nothing but rounding; large ones soon change the code of a point.
+    "tokenizer_training.learning_rate=1e-5",
     "prior_training={max_steps: 20, batch_size: 7, repeats: 2, save_steps: 20, eval_steps: 20, precision: 'no'}",
 ]
 
