@@ -108,6 +108,10 @@ def test_from_the_command_line_both_fine_tune_and_one_speaks(model, tmp_path):
     assert AutoModel.from_pretrained(tmp_path / "ncvqvae-mine").config.id2label == {0: "a", 1: "b"}
 
 
+def test_no_thread_of_the_group_outlives_a_command():
+    run(2, "leave")  # one did, and now and then aborted the process as Python ended
+
+
 @pytest.mark.parametrize(("which", "speaks"), [("both", 0), ("second", 1)])
 def test_a_failure_of_both_is_said_once_and_one_of_the_second_alone_is_said_too(which, speaks):
     done = subprocess.run(command(2, "fail", which), env=ENVIRONMENT, capture_output=True, text=True, timeout=120)

@@ -5,6 +5,7 @@ python two_processes.py equal FOLDER CASE...   a case is one of CASES, or one wi
 python two_processes.py resume FOLDER OVERRIDE...
 python two_processes.py fail {both,second}
 python two_processes.py die
+python two_processes.py leave
 """
 
 import os
@@ -21,6 +22,7 @@ from ncvqvae.augmentations import augment
 from ncvqvae.cli import run
 from ncvqvae.processes import sum_over_processes
 from ncvqvae.recipes import load_recipe
+from ncvqvae.runs import leave_processes, process_state
 from ncvqvae.stages import train, train_prior, train_tokenizer
 from ncvqvae.training import batch_indices, fit
 from ncvqvae.training_data import TrainingData
@@ -179,6 +181,18 @@ def die() -> None:
         train(toy_dataset(), load_recipe(None, SETTINGS), folder, f"{folder}/work")
 
 
+def leave() -> None:
+    """A command that joins the other process; fails where threads of the group outlive it."""
+
+    def command(_) -> None:
+        process_state()
+        sum_over_processes(torch.ones(1))
+
+    code = run(command, None, "train")
+    threads = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+    sys.exit(code or ", ".join(name for name in threads if "gloo" in name) or 0)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     what, *arguments = sys.argv[1:]
@@ -186,4 +200,5 @@ if __name__ == "__main__":
         for case in arguments[1:]:
             equal(Path(arguments[0]), case)
     else:
-        {"resume": resume, "fail": fail, "die": die}[what](*arguments)
+        {"resume": resume, "fail": fail, "die": die, "leave": leave}[what](*arguments)
+    leave_processes()

@@ -1,6 +1,7 @@
 """The command line of `ncvqvae`. A user's mistake gets one line and exit code 2."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,10 @@ def run(function: Callable[[argparse.Namespace], None], options: argparse.Namesp
     """Calls a command; the exit code is 2, with one line and no stack trace, for what a user can put right."""
     try:
         function(options)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from .runs import leave_processes
+
+            leave_processes()
     except ImportError as error:
         say_failure(f"{name}: {error}; install ncvqvae with its extras: pip install -e '.[eval,demo]' in its source")
         return 2
