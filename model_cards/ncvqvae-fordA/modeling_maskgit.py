@@ -296,8 +296,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         first = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, guidance_scale)
         entries = self._entries(len(labels))
         for rows in torch.arange(len(labels), device=self.device).split(batch_size):
-            given = {"labels": labels[rows], "guidance_scale": guidance_scale, "entries": entries}
-            predict = partial(self._guided_logits, **given)
+            predict = partial(self._guided_logits, labels=labels[rows], guidance_scale=guidance_scale, entries=entries)
             codes = decode_iteratively(predict, first[which[rows]], **decoding, generator=generator)
             values[rows] = self.decode(codes)
             if return_codes:

@@ -5,6 +5,8 @@ mean of their gradients, which DistributedDataParallel takes, is the gradient th
 With one process nothing here changes anything.
 """
 
+import gc
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -12,6 +14,16 @@ from torch import Tensor, nn
 
 def num_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def leave_processes() -> None:
+    """Ends this process's part in the group, as a command does last.
+
+    The group's threads would go on while Python ends around them, which now and then aborts the process.
+    """
+    if dist.is_available() and dist.is_initialized():
+        gc.collect()  # wrapped models, which hold the group: it ends with the last that does
+        dist.destroy_process_group()
 
 
 def sum_over_processes(tensor: Tensor) -> Tensor:

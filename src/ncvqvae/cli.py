@@ -24,7 +24,7 @@ def run(function: Callable[[argparse.Namespace], None], options: argparse.Namesp
     try:
         function(options)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            from .runs import leave_processes
+            from .processes import leave_processes
 
             leave_processes()
     except ImportError as error:

@@ -1,7 +1,6 @@
 """The folders of a run: whether they can be written, what was trained in them, and how a model is saved."""
 
 import contextlib
-import gc
 import json
 import os
 import shutil
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 import yaml
 from accelerate import PartialState
 from safetensors import SafetensorError
@@ -35,16 +33,6 @@ def process_state() -> PartialState:
     launched = int(os.environ.get("WORLD_SIZE", 1)) > 1
     asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     return PartialState(cpu=asked or (launched and not torch.cuda.is_available()))
-
-
-def leave_processes() -> None:
-    """Ends this process's part in the group, as a command does last.
-
-    The group's threads would go on while Python ends around them, which now and then aborts the process.
-    """
-    gc.collect()  # what still holds the group, a wrapped model say
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
 
 
 @bars_for_terminals()

@@ -45,6 +45,7 @@ def vibcreg_loss(
         invariance, variance, covariance = F.mse_loss(first, second), 0, 0
         for centred, squares in (_centre(first), _centre(second)):
             variance = variance + F.relu(1 - (squares / (len(centred) - 1) + 1e-4).sqrt()).mean()
+            # The smallest square, here and below, leaves a dimension without variance a gradient of zero.
             covariance = covariance + _normalised_covariance(centred / squares.clamp_min(1e-24).sqrt())
     return invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
 
@@ -57,7 +58,6 @@ def _centre(projections: Tensor) -> tuple[Tensor, Tensor]:
 
 def _standardise(projections: Tensor) -> Tensor:
     centred, squares = _centre(projections)
-    # The smallest square leaves a dimension without variance a gradient of zero.
     return centred / ((squares / (len(centred) - 1)).clamp_min(1e-30).sqrt() + 1e-8)
 
 
