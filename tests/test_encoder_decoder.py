@@ -1,9 +1,11 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ncvqvae import NCVQVAEConfig
-from ncvqvae.encoder_decoder import Decoder, Encoder
+from ncvqvae.encoder_decoder import Decoder, DownConvolution, Encoder, UpConvolution
 
 
 # The thesis' datasets: length, latent width, parameters of the encoder and of the decoder, run on the reference.
@@ -96,3 +98,54 @@ def test_only_time_is_down_sampled_and_each_latent_depends_on_its_neighbourhood(
     changed[..., :10] += 1
     difference = (encoder(changed) - encoder(spectrogram)).abs().amax((0, 1))
     assert (difference[:, 0] > 0).all() and (difference[:, 4:] == 0).all()
+
+
+def plain(module):
+    """The same network of PyTorch's own modules."""
+    module = copy.deepcopy(module)
+    for sequence in (m for m in module.modules() if isinstance(m, torch.nn.Sequential)):
+        for place, part in enumerate(sequence):
+            geometry = (part.in_channels, part.out_channels, (3, 4), (1, 2), (1, 1)) if hasattr(part, "stride") else ()
+            if isinstance(part, DownConvolution):
+                sequence[place] = torch.nn.Conv2d(*geometry, padding_mode="replicate")
+            elif isinstance(part, UpConvolution):
+                sequence[place] = torch.nn.ConvTranspose2d(*geometry)
+            elif isinstance(part, torch.nn.LeakyReLU):
+                sequence[place] = torch.nn.LeakyReLU(0.01)
+            sequence[place].load_state_dict(part.state_dict())
+    return module
+
+
+def run(network, inputs):
+    """Its output, and the gradients of a weighted sum of that by the input and by every parameter."""
+    inputs = inputs.detach().requires_grad_()
+    output = network(inputs)
+    weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(0))
+    return output, *torch.autograd.grad((output * weights).sum(), [inputs, *network.parameters()])
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("length", [17, 64, 131])
+def test_encoder_and_decoder_are_those_of_pytorchs_own_modules_in_values_and_gradients(length, layout):
+    config = NCVQVAEConfig(length=length, dim=8, num_residual_blocks=1, num_channels=2)
+    encoder, decoder = (part.to(memory_format=layout) for part in build(config))
+    plain_encoder, plain_decoder = plain(encoder), plain(decoder)
+
+    def decode(latents):
+        raw = plain_decoder.up(plain_decoder.blocks(latents))
+        return F.interpolate(raw, (raw.shape[2], config.num_frames), mode="bilinear", align_corners=True)
+
+    decode.parameters = plain_decoder.parameters
+    spectrogram = torch.randn(6, 4, 5, config.num_frames).contiguous(memory_format=layout)
+    latents = torch.randn(6, 8, *config.latent_shape).contiguous(memory_format=layout)
+    for own, reference, inputs in ((encoder, plain_encoder, spectrogram), (decoder, decode, latents)):
+        for found, expected in zip(run(own, inputs), run(reference, inputs), strict=True):
+            torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_under_autocast_the_decoder_takes_latents_and_codes_in_one_precision():
+    _, decoder = build(NCVQVAEConfig(length=64, dim=8, num_residual_blocks=2))
+    latents = torch.randn(4, 8, 5, 8).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        half, full = decoder(latents), decoder(latents.float())
+    assert half.dtype == full.dtype == torch.float32 and torch.equal(half, full)
