@@ -42,20 +42,37 @@ def test_the_loss_is_the_cross_entropy_of_the_hidden_codes(pretraining_model, ki
     assert torch.equal(again.loss, output.loss)
 
 
+@pytest.mark.parametrize("batch", [6, 16])  # fewer than there are codes to look up, and more
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_computes_few_numbers_of_rows_and_the_gradients_of_the_hidden_codes(pretraining_model, kind):
-    model, codes = prior(pretraining_model, code_embedding=kind, label_dropout=0.0).train(), torch.randint(6, (16, 50))
+def test_training_computes_few_numbers_of_rows_and_the_gradients_of_the_hidden_codes(pretraining_model, kind, batch):
+    model = prior(pretraining_model, code_embedding=kind, label_dropout=0.0).train()
+    codes, labels = torch.randint(6, (batch, 50)), UP_AND_DOWN[:batch]
     rows, masked, generator = set(), set(), torch.Generator().manual_seed(1)
-    model.head.register_forward_hook(lambda _, inputs, output: rows.add(len(inputs[0])))
+    model.head[0].register_forward_hook(lambda _, inputs, output: rows.add(len(inputs[0])))
     for _ in range(100):
-        output = model(labels=UP_AND_DOWN, codes=codes, generator=generator)
+        output = model(labels=labels, codes=codes, generator=generator)
         masked.add(int(output.mask.sum()))
     assert len(rows) <= 16 < len(masked) and max(rows) <= codes.numel() and len(output.logits) == output.mask.sum()
 
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     found = torch.autograd.grad(output.loss, parameters)
-    plain = F.cross_entropy(model.predict(codes, ~output.mask, UP_AND_DOWN)[output.mask], codes[output.mask])
+    plain = F.cross_entropy(model.predict(codes, ~output.mask, labels)[output.mask], codes[output.mask])
     torch.testing.assert_close(found, torch.autograd.grad(plain, parameters), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_bfloat16_gradients_lose_digits_and_no_more(pretraining_model, kind):
+    """Sums over thousands of rows stand still where they are kept in bfloat16."""
+    model, codes = prior(pretraining_model, code_embedding=kind).train(), torch.randint(6, (400, 50))
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+    def gradients(enabled):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = model(labels=UP_AND_DOWN.repeat(25), codes=codes, generator=torch.Generator().manual_seed(1)).loss
+        return torch.autograd.grad(loss, list(parameters.values()))
+
+    for name, rounded, exact in zip(parameters, gradients(True), gradients(False), strict=True):
+        assert (rounded - exact).norm() < 0.05 * exact.norm(), name
 
 
 @pytest.mark.parametrize("kind", KINDS)

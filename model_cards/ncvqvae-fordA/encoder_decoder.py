@@ -4,10 +4,78 @@ The networks of the NC-VQVAE thesis (arXiv 2408.16613), themselves those of Time
 band split: only the time axis is down-sampled, and the width of the network is the width of a code throughout.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .processes import BatchNorm2d
+
+
+class _ReplicatePad(torch.autograd.Function):
+    """`F.pad(hidden, (1, 1, 1, 1), mode="replicate")` in the layout of `hidden`, which PyTorch's own leaves and comes
+    back to on a CPU, at twice the time.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, hidden: Tensor) -> Tensor:
+        batch, dim, frequencies, frames = hidden.shape
+        size = batch, dim, frequencies + 2, frames + 2
+        padded = torch.empty(size, dtype=hidden.dtype, device=hidden.device, memory_format=_layout(hidden))
+        padded[:, :, 1:-1, 1:-1] = hidden
+        padded[:, :, 1:-1, 0], padded[:, :, 1:-1, -1] = hidden[..., 0], hidden[..., -1]
+        padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]  # with the corners
+        return padded
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        inner = gradient[:, :, 1:-1, 1:-1].clone(memory_format=_layout(gradient))
+        for edge in (0, -1):
+            inner[:, :, edge] += gradient[:, :, edge, 1:-1]
+            inner[..., edge] += gradient[:, :, 1:-1, edge]
+            for other in (0, -1):
+                inner[:, :, edge, other] += gradient[:, :, edge, other]
+        return inner
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    last = tensor.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+class DownConvolution(nn.Conv2d):
+    """A convolution that halves the frames, with replicated borders."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, (3, 4), (1, 2))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return super().forward(_ReplicatePad.apply(hidden))
+
+
+class _Biased(torch.autograd.Function):
+    """What a convolution with a bias has returned, whose gradient then flows to the bias as well.
+
+    On a CPU a transposed convolution takes as long for that sum as for its two other gradients.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, hidden: Tensor, bias: Tensor) -> Tensor:
+        return hidden
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        return gradient, gradient.sum((0, 2, 3))
+
+
+class UpConvolution(nn.ConvTranspose2d):
+    """A transposed convolution that doubles the frames."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, (3, 4), (1, 2), (1, 1))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        raised = F.conv_transpose2d(hidden, self.weight, self.bias.detach(), self.stride, self.padding)
+        return _Biased.apply(raised, self.bias)
 
 
 class ResidualBlock(nn.Module):
@@ -22,7 +90,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         inner = self.inner_norm(self.conv1(F.leaky_relu(hidden)))
-        return self.norm(hidden + self.conv2(F.leaky_relu(inner)))
+        return self.norm(hidden + self.conv2(F.leaky_relu(inner, inplace=True)))
 
 
 class Encoder(nn.Module):
@@ -32,8 +100,7 @@ class Encoder(nn.Module):
         super().__init__()
         down = []
         for i in range(num_downsampling):
-            conv = nn.Conv2d(dim if i else in_channels, dim, (3, 4), (1, 2), (1, 1), padding_mode="replicate")
-            down += [conv, BatchNorm2d(dim), nn.LeakyReLU()]
+            down += [DownConvolution(dim if i else in_channels, dim), BatchNorm2d(dim), nn.LeakyReLU(inplace=True)]
         self.down = nn.Sequential(*down)
         self.blocks = nn.Sequential(*[ResidualBlock(dim, inner_norm=True) for _ in range(num_residual_blocks)])
 
@@ -42,7 +109,8 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents `(batch, dim, frequencies, width)` to a spectrogram `(batch, out_channels, frequencies, num_frames)`.
+    """Latents `(batch, dim, frequencies, width)` to a spectrogram `(batch, out_channels, frequencies, num_frames)`, in
+    float32.
 
     It up-samples once more than the encoder halves, to about twice the frames, and interpolates to their number.
     """
@@ -51,16 +119,16 @@ class Decoder(nn.Module):
         super().__init__()
         self.num_frames = num_frames
         self.blocks = nn.Sequential(*[ResidualBlock(dim, inner_norm=False) for _ in range(num_residual_blocks)])
-        up, geometry = [], ((3, 4), (1, 2), (1, 1))
+        up = []
         for _ in range(num_downsampling - 1):
-            up += [nn.ConvTranspose2d(dim, dim, *geometry), BatchNorm2d(dim), nn.LeakyReLU()]
-        up += [
-            nn.ConvTranspose2d(dim, out_channels, *geometry),
-            nn.ConvTranspose2d(out_channels, out_channels, *geometry),
-        ]
+            up += [UpConvolution(dim, dim), BatchNorm2d(dim), nn.LeakyReLU(inplace=True)]
+        up += [UpConvolution(dim, out_channels), UpConvolution(out_channels, out_channels)]
         self.up = nn.Sequential(*up)
 
     def forward(self, latents: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(latents.device.type):  # codes are float32, and sums with them would stay so
+            latents = latents.to(torch.get_autocast_dtype(latents.device.type))
         raw = self.up(self.blocks(latents))
-        size = (raw.shape[2], self.num_frames)
-        return F.interpolate(raw, size=size, mode="bilinear", align_corners=True)
+        # All frequencies are there already: linear in time, which is faster than bilinear in channels last.
+        lines = raw.flatten(1, 2).float()
+        return F.interpolate(lines, self.num_frames, mode="linear", align_corners=True).unflatten(1, raw.shape[1:3])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import ModelOutput
 
-from .bidirectional_transformer import BidirectionalTransformer, eager_attention
+from .bidirectional_transformer import BidirectionalTransformer, LookUp, eager_attention
 from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .masking import decode_iteratively, training_mask
@@ -164,7 +164,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         wanted, hidden = mask.flatten().nonzero()[:, 0], codes[mask]
         # In sixteenths of all codes: a CPU compiles kernels for each number of rows, and keeps them.
         rows = F.pad(wanted, (0, -len(wanted) % math.ceil(mask.numel() / 16)))
-        logits = self._logits(codes.masked_fill(mask, self.codebook_size), labels, rows)[: len(wanted)]
+        entries = self._entries(len(codes))
+        logits = self._logits(codes.masked_fill(mask, self.codebook_size), labels, rows, entries)[: len(wanted)]
         loss = F.cross_entropy(logits.float(), hidden)
         accuracy = (logits.argmax(-1) == hidden).float().mean()
         if self.training:
@@ -176,24 +177,29 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         everywhere = torch.arange(codes.numel(), device=codes.device)
         return self._logits(codes.masked_fill(~known, self.codebook_size), labels, everywhere).view(*codes.shape, -1)
 
-    def _logits(self, visible: Tensor, labels: Tensor, wanted: Tensor, entries: list[Tensor] | None = None) -> Tensor:
+    def _logits(
+        self, visible: Tensor, labels: Tensor, wanted: Tensor, entries: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Logits `(wanted, codebook_size)` at the flat indices `wanted` of `visible` `(batch, num_codes)`, which holds
         `codebook_size` where a code is hidden; with the `entries` of all codes and classes nothing is embedded anew.
         """
         if entries is None:
             entered = self.transformer.enter(self._embedded(visible, labels))
         else:
-            place = torch.arange(self.num_codes + 1, device=labels.device)
-            rows = torch.cat((labels[:, None], visible), 1) * len(place) + place
-            entered = [F.embedding(rows, table) for table in entries]
+            index = torch.cat((labels[:, None], visible), 1)
+            entered = [LookUp.apply(table, index) for table in entries]
         chosen = self.config._attn_implementation
         if chosen == "sdpa" and visible.device.type == "cpu":
             chosen = "eager"  # for so few codes twice as fast as PyTorch's fused kernel there
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(chosen, eager_attention)
         row = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
-        hidden = self.head(self.transformer(*entered, attention, row))
+        linear, activation, norm = self.head
+        # The norm in float32: on a CPU the gradients of its weights are sums in the dtype of its input.
+        hidden = norm(activation(linear(self.transformer(*entered, attention, row))).float())
         if self.config.code_embedding == "learned":
-            return F.linear(hidden, self.code_embedding.weight[:-1]) + self.logit_bias[wanted % self.num_codes]
+            return F.linear(hidden, self.code_embedding.weight[:-1]) + self.logit_bias.index_select(
+                0, wanted % self.num_codes
+            )
         return self.to_logits(hidden)
 
     def _embedded(self, visible: Tensor, labels: Tensor) -> Tensor:
@@ -204,7 +210,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         embedded = self.embedding_norm(F.embedding(visible, table) + self.position_embedding.weight)
         return torch.cat((self.label_embedding(labels)[:, None], embedded), 1)
 
-    def _entries(self, num_samples: int) -> list[Tensor] | None:
+    def _entries(self, num_samples: int) -> tuple[Tensor, Tensor] | None:
         """What enters the transformer for every code at every position, and every class, one below the other; nothing
         for so few samples that it would be more than they are.
         """
@@ -213,8 +219,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             return None
         every = torch.arange(size, device=self.device)
         codes = every.clamp_max(self.codebook_size)[:, None].expand(-1, self.num_codes)
-        entered = self.transformer.enter(self._embedded(codes, every.clamp_max(self.config.num_labels)))
-        return [table.flatten(0, 1) for table in entered]
+        return self.transformer.enter(self._embedded(codes, every.clamp_max(self.config.num_labels)))
 
     @torch.no_grad()
     def generate(
@@ -309,7 +314,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         hidden: Tensor,
         labels: Tensor,
         guidance_scale: float,
-        entries: list[Tensor] | None = None,
+        entries: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Logits `(batch, hidden, codebook_size)` at the `hidden` positions of `codes` `(batch, num_codes)`."""
         visible = codes.scatter(1, hidden, self.codebook_size)
