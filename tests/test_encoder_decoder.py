@@ -141,11 +141,3 @@ def test_encoder_and_decoder_are_those_of_pytorchs_own_modules_in_values_and_gra
     for own, reference, inputs in ((encoder, plain_encoder, spectrogram), (decoder, decode, latents)):
         for found, expected in zip(run(own, inputs), run(reference, inputs), strict=True):
             torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-4)
-
-
-def test_under_autocast_the_decoder_takes_latents_and_codes_in_one_precision():
-    _, decoder = build(NCVQVAEConfig(length=64, dim=8, num_residual_blocks=2))
-    latents = torch.randn(4, 8, 5, 8).bfloat16()
-    with torch.autocast("cpu", torch.bfloat16):
-        half, full = decoder(latents), decoder(latents.float())
-    assert half.dtype == full.dtype == torch.float32 and torch.equal(half, full)

@@ -126,8 +126,6 @@ class Decoder(nn.Module):
         self.up = nn.Sequential(*up)
 
     def forward(self, latents: Tensor) -> Tensor:
-        if torch.is_autocast_enabled(latents.device.type):  # codes are float32, and sums with them would stay so
-            latents = latents.to(torch.get_autocast_dtype(latents.device.type))
         raw = self.up(self.blocks(latents))
         # All frequencies are there already: linear in time, which is faster than bilinear in channels last.
         lines = raw.flatten(1, 2).float()

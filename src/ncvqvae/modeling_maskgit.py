@@ -194,8 +194,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(chosen, eager_attention)
         row = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
         linear, activation, norm = self.head
-        # The norm in float32: on a CPU the gradients of its weights are sums in the dtype of its input.
-        hidden = norm(activation(linear(self.transformer(*entered, attention, row))).float())
+        hidden = activation(linear(self.transformer(*entered, attention, row)))
+        # Out of autocast's bfloat16: on a CPU the gradients of its weights are sums in the dtype of its input.
+        hidden = norm(hidden.to(norm.weight.dtype))
         if self.config.code_embedding == "learned":
             return F.linear(hidden, self.code_embedding.weight[:-1]) + self.logit_bias.index_select(
                 0, wanted % self.num_codes
