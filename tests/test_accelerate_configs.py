@@ -10,8 +10,8 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from transformers import AutoModel
 
-from ncvqvae.files import write_series
-from ncvqvae.runs import save
+from ncvqvae.data.files import write_series
+from ncvqvae.training.run_folder import save
 
 
 CONFIGS = Path(__file__).parents[1] / "training" / "accelerate"

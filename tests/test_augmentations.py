@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.interpolate import CubicSpline
 
-from ncvqvae.augmentations import VIEWS, augment, check_views, spline_basis
+from ncvqvae.training.augmentations import VIEWS, augment, check_views, spline_basis
 
 
 def written_out_window_warp(series, start, window, scale):

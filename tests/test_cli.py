@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ncvqvae.cli import main, run
-from ncvqvae.files import read_series
-from ncvqvae.runs import save
+from ncvqvae.cli.__main__ import main, run
+from ncvqvae.data.files import read_series
+from ncvqvae.training.run_folder import save
 from test_training import SETTINGS
 
 

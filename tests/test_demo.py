@@ -18,15 +18,15 @@ from huggingface_hub import SpaceCard
 
 from conftest import TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
-from ncvqvae.files import read_series, write_series
-from ncvqvae.runs import save
+from ncvqvae.data.files import read_series, write_series
+from ncvqvae.training.run_folder import save
 
 
 gradio = pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 gradio_client = pytest.importorskip("gradio_client")
 
-from ncvqvae.demo import LAUNCH, build_demo, default_checkpoint, generate, reconstruct  # noqa: E402
-from ncvqvae.demo_inputs import real_series  # noqa: E402
+from ncvqvae.demo.app import LAUNCH, build_demo, default_checkpoint, generate, reconstruct
+from ncvqvae.demo.inputs import real_series
 
 
 SPACE = Path(__file__).parents[1] / "spaces" / "ncvqvae-sampler"
@@ -225,7 +225,7 @@ def GPU(function):
     )
     script = f"""
 import spaces
-from ncvqvae.demo import generate, reconstruct
+from ncvqvae.demo.app import generate, reconstruct
 checkpoint = {str(Path(__file__).parents[1] / "model_cards" / "ncvqvae-gunPoint")!r}
 *_, csv = generate(checkpoint, num_samples=1, num_steps=1)
 reconstruct(checkpoint, csv)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ncvqvae.files import write_series
-from ncvqvae.series import to_tensors
-from ncvqvae.ucr import load_ucr
+from ncvqvae.data.files import write_series
+from ncvqvae.data.series import to_tensors
+from ncvqvae.data.ucr import load_ucr
 
 
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")

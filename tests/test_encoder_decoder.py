@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ncvqvae import NCVQVAEConfig
-from ncvqvae.encoder_decoder import Decoder, DownConvolution, Encoder, UpConvolution
+from ncvqvae.models.encoder_decoder import Decoder, DownConvolution, Encoder, UpConvolution
 
 
 # The thesis' datasets: length, latent width, parameters of the encoder and of the decoder, run on the reference.

@@ -9,8 +9,9 @@ import torch
 from huggingface_hub import SpaceCard
 
 from ncvqvae import classification
-from ncvqvae.fcn import FCN, apply_batched, save_fcn, train_fcn
-from ncvqvae.metrics import frechet_distance, inception_score
+from ncvqvae.evaluation.fcn import FCN, save_fcn, train_fcn
+from ncvqvae.inference import in_batches
+from ncvqvae.evaluation.metrics import frechet_distance, inception_score
 
 
 evaluate = pytest.importorskip("evaluate")
@@ -65,14 +66,14 @@ def few_steps(monkeypatch):
 
 
 def test_fid_of_sets_of_unequal_size_is_that_of_the_functions(metrics, network, generated, real):
-    expected = frechet_distance(apply_batched(network.features, real), apply_batched(network.features, generated))
+    expected = frechet_distance(in_batches(network.features, real), in_batches(network.features, generated))
     assert metrics[0].compute(predictions=generated, references=real, network=network) == {"fid": expected}
 
 
 def test_inception_score_is_that_of_the_function(metrics, network, generated):
     result = metrics[1].compute(predictions=generated, network=network, num_splits=3, seed=5)
     shuffle = torch.Generator().manual_seed(5)
-    expected = inception_score(apply_batched(network, generated).softmax(1), 3, shuffle)
+    expected = inception_score(in_batches(network, generated).softmax(1), 3, shuffle)
     assert (result["inception_score"], result["inception_score_std"]) == expected
 
 

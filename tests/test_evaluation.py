@@ -9,14 +9,14 @@ import torch
 from datasets import DatasetDict
 
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEModel
-from ncvqvae.cli import main
-from ncvqvae.comparison import Comparison
-from ncvqvae.evaluation import check_dataset, evaluate, generate
-from ncvqvae.fcn import FCN, evaluation_network, save_fcn, train_fcn
-from ncvqvae.report import headline_table, legend, published_results, standing, verdicts, write_report
-from ncvqvae.report_rows import SECTIONS
-from ncvqvae.runs import save
-from ncvqvae.series import series_dataset, to_tensors
+from ncvqvae.cli.__main__ import main
+from ncvqvae.evaluation.comparison import Comparison
+from ncvqvae.evaluation.evaluator import check_dataset, evaluate, generate
+from ncvqvae.evaluation.fcn import FCN, evaluation_network, save_fcn, train_fcn
+from ncvqvae.evaluation.report import headline_table, legend, published_results, standing, verdicts, write_report
+from ncvqvae.evaluation.measures import SECTIONS
+from ncvqvae.training.run_folder import save
+from ncvqvae.data.series import series_dataset, to_tensors
 
 
 CLASSES = ["down", "up"]
@@ -45,9 +45,9 @@ def networks(dataset, tmp_path_factory):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("ncvqvae.classification.LEAST_STEPS", 4)
-    monkeypatch.setattr("ncvqvae.classification.EPOCHS", 0)
-    monkeypatch.setattr("ncvqvae.classification.LEAST_SYNTHETIC", 60)
+    monkeypatch.setattr("ncvqvae.evaluation.classification.LEAST_STEPS", 4)
+    monkeypatch.setattr("ncvqvae.evaluation.classification.EPOCHS", 0)
+    monkeypatch.setattr("ncvqvae.evaluation.classification.LEAST_SYNTHETIC", 60)
 
 
 @pytest.fixture
@@ -222,12 +222,12 @@ def test_published_figures_are_the_papers():
 
 
 def test_the_network_that_is_trained_here_is_trained_once(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("ncvqvae.fcn.HF_HOME", str(tmp_path))
-    monkeypatch.setattr("ncvqvae.fcn.LEAST_STEPS", 3)
-    monkeypatch.setattr("ncvqvae.fcn.EPOCHS", 0)
+    monkeypatch.setattr("ncvqvae.evaluation.fcn.HF_HOME", str(tmp_path))
+    monkeypatch.setattr("ncvqvae.evaluation.fcn.LEAST_STEPS", 3)
+    monkeypatch.setattr("ncvqvae.evaluation.fcn.EPOCHS", 0)
     train = to_tensors(dataset["train"])
     network, facts = evaluation_network("toy", train, 2)
-    monkeypatch.setattr("ncvqvae.fcn.train_fcn", None)  # a second training would fail
+    monkeypatch.setattr("ncvqvae.evaluation.fcn.train_fcn", None)  # a second training would fail
     again, _ = evaluation_network("toy", train, 2)
     assert facts["source"] == "trained here" and facts["file"].startswith(str(tmp_path))
     assert all(torch.equal(left, right) for left, right in zip(network.parameters(), again.parameters(), strict=True))

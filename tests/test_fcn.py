@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ncvqvae.classification import fcn_accuracy, join_evenly, minirocket_accuracy, synthetic_labels
-from ncvqvae.fcn import FCN, apply_batched, load_fcn, save_fcn, train_fcn
-from ncvqvae.metrics import frechet_distance
-from ncvqvae.series import to_tensors
-from ncvqvae.ucr import load_ucr
+from ncvqvae.evaluation.classification import fcn_accuracy, join_evenly, minirocket_accuracy, synthetic_labels
+from ncvqvae.evaluation.fcn import FCN, load_fcn, save_fcn, train_fcn
+from ncvqvae.inference import in_batches
+from ncvqvae.evaluation.metrics import frechet_distance
+from ncvqvae.data.series import to_tensors
+from ncvqvae.data.ucr import load_ucr
 
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -83,7 +84,7 @@ def test_sixty_steps_learn_two_classes_and_scale_by_the_training_series():
     (train, labels), (test, test_labels) = toy(64), toy(100, seed=1)
     network = train_fcn(train, labels, 2, 60)
     assert not network.training
-    predicted = apply_batched(network, test).argmax(1)
+    predicted = in_batches(network, test).argmax(1)
     assert (predicted == test_labels).double().mean() > 0.97
     assert network.mean == pytest.approx(train.mean().item(), rel=1e-5)
     assert network.std == pytest.approx(train.var(correction=0).sqrt().item(), rel=1e-5)
@@ -103,7 +104,7 @@ def test_the_same_seed_gives_the_same_network_whatever_was_drawn_before_and_anot
 
 def test_applying_in_batches_is_applying_at_once_without_a_gradient():
     network, values = any_network(), torch.randn(10, 2, 12)
-    batched = apply_batched(network.features, values, 4)
+    batched = in_batches(network.features, values, 4)
     assert not batched.requires_grad
     torch.testing.assert_close(batched, network.features(values).detach(), rtol=1e-5, atol=1e-6)
 
@@ -117,13 +118,13 @@ def test_a_saved_network_loads_with_the_same_bits_and_scales_by_the_data_it_is_l
         assert weights.metadata()["dataset"] == "Toy"
     loaded = load_fcn(file, values, 2)
     assert not loaded.training
-    assert torch.equal(apply_batched(loaded, values), apply_batched(network, values))
+    assert torch.equal(in_batches(loaded, values), in_batches(network, values))
     assert all(
         torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in network.state_dict().items() if tensor.ndim
     )
     other = load_fcn(file, 2 * values - 5, 2)  # in other units
     torch.testing.assert_close(
-        apply_batched(other, 2 * values - 5), apply_batched(network, values), rtol=1e-3, atol=1e-4
+        in_batches(other, 2 * values - 5), in_batches(network, values), rtol=1e-3, atol=1e-4
     )
 
 
@@ -172,7 +173,7 @@ def test_reference_networks_have_the_accuracy_and_the_floor_of_fid_of_their_sour
     data = load_ucr(name, archive, tmp_path)
     (train, _), (test, labels) = to_tensors(data["train"]), to_tensors(data["test"])
     network = load_fcn(file, train, data["train"].features["label"].num_classes)
-    real, held_out = (apply_batched(network.features, values) for values in (train, test))
+    real, held_out = (in_batches(network.features, values) for values in (train, test))
     with safe_open(file, "pt") as weights:
         expected = float(weights.metadata()["test_accuracy"])
     accuracy = (network.final(held_out).argmax(1) == labels).double().mean().item()

@@ -18,14 +18,14 @@ from safetensors.torch import load_file, save_file
 from environments import environment_with
 from loopback_hub import File, LoopbackHub
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
-from ncvqvae.cli import main
-from ncvqvae.evaluation import evaluate
-from ncvqvae.fcn import save_fcn, train_fcn
-from ncvqvae.recipes import Recipe
-from ncvqvae.report import write_report
-from ncvqvae.report_rows import HEADLINES
-from ncvqvae.runs import save
-from ncvqvae.series import to_tensors
+from ncvqvae.cli.__main__ import main
+from ncvqvae.evaluation.evaluator import evaluate
+from ncvqvae.evaluation.fcn import save_fcn, train_fcn
+from ncvqvae.training.recipes import Recipe
+from ncvqvae.evaluation.report import write_report
+from ncvqvae.evaluation.measures import HEADLINES
+from ncvqvae.training.run_folder import save
+from ncvqvae.data.series import to_tensors
 from test_evaluation import split
 
 
@@ -43,7 +43,7 @@ def evaluated(tmp_path_factory):
     networks = tmp_path_factory.mktemp("fcn")
     save_fcn(train_fcn(*to_tensors(dataset["train"]), 2, num_steps=20), networks / "None.safetensors", "toy")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ncvqvae.classification.LEAST_STEPS", 2)
+        patch.setattr("ncvqvae.evaluation.classification.LEAST_STEPS", 2)
         result = evaluate(model, dataset, networks, num_seeds=1)
     digest = (folder / "model.sha256").read_text().strip()
     facts = {"checkpoint": "ncvqvae-toy", "dataset": "GunPoint", "seeds": [0], "command": "-"}
@@ -331,7 +331,7 @@ def test_what_goes_wrong_on_the_way_is_one_line_and_changes_nothing(hub, folder,
         code, said = publish_there(folder, repo_id=repo_id)
         assert code == 2 and message in said
     assert hub.commits("org/toy") == 2 and sent(hub) == before and ("model", "org/new") not in hub.repos
-    monkeypatch.setattr("ncvqvae.hub.get_token", lambda: None)
+    monkeypatch.setattr("ncvqvae.hub.publish.get_token", lambda: None)
     assert "there is no token for the Hub" in publish_there(folder)[1]
 
 
@@ -375,7 +375,7 @@ def test_a_dataset_of_the_archive_goes_to_the_hub_and_comes_back_exactly(hub, tm
         from datasets import load_dataset
         from huggingface_hub import DatasetCard
         from ncvqvae.cli import main
-        from ncvqvae.ucr import load_ucr
+        from ncvqvae.data.ucr import load_ucr
         for name in ("ItalyPowerDemand", "GunPoint"):
             assert main(["publish-data", name, "--repo-id", "org/ucr"]) == 0
         for name in ("ItalyPowerDemand", "GunPoint"):
@@ -389,8 +389,8 @@ def test_a_dataset_of_the_archive_goes_to_the_hub_and_comes_back_exactly(hub, tm
         assert 'load_dataset("org/ucr", "ItalyPowerDemand")' in card.text and card.data.license == "unknown"
         assert main(["publish-data", "GunPoint", "--repo-id", "org/ucr", "--private"]) == 2
         assert main(["publish-data", "GunPoint", "--repo-id", "org/secret", "--private"]) == 0
-        from ncvqvae.recipes import Recipe
-        from ncvqvae.training_data import TrainingData
+        from ncvqvae.training.recipes import Recipe
+        from ncvqvae.data.training_split import TrainingData
         assert TrainingData.from_dataset(found["train"], Recipe()).name == "GunPoint"
     """
     done = in_a_fresh_process(script, hub.environment(tmp_path / "home"))

@@ -13,7 +13,7 @@ import torch
 
 from environments import environment_with
 from loopback_hub import File, LoopbackHub
-from ncvqvae.runs import save
+from ncvqvae.training.run_folder import save
 
 
 PUBLISH = """

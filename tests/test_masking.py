@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from ncvqvae.masking import decode_iteratively, draw, least_confident, mask_ratio, training_mask
+from ncvqvae.models.masking import decode_iteratively, draw, least_confident, mask_ratio, training_mask
 
 
 NUM_CODES = 40

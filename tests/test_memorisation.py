@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ncvqvae.memorisation import duplicate_share, memorisation, nearest_distances
+from ncvqvae.evaluation.memorisation import duplicate_share, memorisation, nearest_distances
 
 
 DISTANCES = pytest.mark.parametrize("distance", ["euclidean", "dtw"])

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 from ncvqvae import metrics
-from ncvqvae.metrics import bootstrap_interval, class_frechet_distance, frechet_distance, inception_score
+from ncvqvae.evaluation.metrics import bootstrap_interval, class_frechet_distance, frechet_distance, inception_score
 
 
 def features(series, dim):

@@ -8,8 +8,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from conftest import TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
-from ncvqvae.bidirectional_transformer import eager_attention
-from ncvqvae.masking import draw, least_confident
+from ncvqvae.models.bidirectional_transformer import eager_attention
+from ncvqvae.models.masking import draw, least_confident
 
 
 KINDS = ["learned", "codebook", "codebook_finetuned"]

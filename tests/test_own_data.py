@@ -11,14 +11,15 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_from_disk
 
 from loopback_hub import LoopbackHub
-from ncvqvae.cli import main
-from ncvqvae.own_data import describe, load_series
-from ncvqvae.recipes import load_recipe
-from ncvqvae.scores import encode_all
-from ncvqvae.series import fit_scaler, series_dataset, to_tensors
-from ncvqvae.stages import train
-from ncvqvae.streaming import StreamedValues
-from ncvqvae.training_data import TrainingData, split_series
+from ncvqvae.cli.__main__ import main
+from ncvqvae.data.own_series import describe, load_series
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.evaluation.stage_scores import encode_all
+from ncvqvae.data.training_split import fit_scaler
+from ncvqvae.data.series import series_dataset, to_tensors
+from ncvqvae.training.stages import train
+from ncvqvae.data.streaming import StreamedValues
+from ncvqvae.data.training_split import TrainingData, split_series
 from test_hub import in_a_fresh_process
 from test_training import SETTINGS, assert_same, states, toy_dataset
 
@@ -208,8 +209,8 @@ def test_a_file_that_changed_is_read_anew(tmp_path):
 def test_a_dataset_of_the_hub_is_named_by_its_id(tmp_path):
     script = """
         import numpy as np
-        from ncvqvae.own_data import load_series
-        from ncvqvae.series import series_dataset
+        from ncvqvae.data.own_series import load_series
+        from ncvqvae.data.series import series_dataset
         ours = series_dataset(np.arange(24.0).reshape(3, 8), ["a", "b", "a"])
         ours.push_to_hub("org/mine", "small")
         found = load_series("org/mine:small")["train"]
@@ -274,7 +275,7 @@ def test_damaged_files_get_one_line(tmp_path):
 
 def test_the_scaler_of_many_chunks_has_the_moments_of_all(monkeypatch):
     values = torch.randn(50, 2, 30) * 3 + torch.tensor([[100.0], [-3.0]])
-    monkeypatch.setattr("ncvqvae.streaming.CHUNK_VALUES", 7 * 60)
+    monkeypatch.setattr("ncvqvae.data.streaming.CHUNK_VALUES", 7 * 60)
     mean, std = fit_scaler(values)
     assert mean == pytest.approx(values.double().mean((0, 2)).tolist(), rel=1e-12)
     assert std == pytest.approx(values.double().std((0, 2), correction=0).tolist(), rel=1e-12)
@@ -287,7 +288,7 @@ def test_streamed_series_train_to_the_bits_of_those_in_memory(setting, tmp_path,
     recipe = load_recipe(None, [*SETTINGS, setting])
     expected, history = train(toy_dataset(), recipe, tmp_path / "1", tmp_path / "w1")
     toy_dataset().save_to_disk(tmp_path / "data")
-    monkeypatch.setattr("ncvqvae.streaming.MEMORY_SHARE", 0)
+    monkeypatch.setattr("ncvqvae.data.streaming.MEMORY_SHARE", 0)
     dataset = load_from_disk(tmp_path / "data")
     assert isinstance(TrainingData.from_dataset(dataset, recipe).values, StreamedValues)
     streamed, again = train(dataset, recipe, tmp_path / "2", tmp_path / "w2")
@@ -386,9 +387,9 @@ def test_into_a_pipe_no_progress_bar_is_drawn(tmp_path):
     program = """
 import sys
 import numpy as np
-from ncvqvae.own_data import load_series
-from ncvqvae.recipes import load_recipe
-from ncvqvae.stages import train
+from ncvqvae.data.own_series import load_series
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.training.stages import train
 from datasets import are_progress_bars_disabled
 values = np.random.default_rng(0).normal(size=(12, 24))
 values[2, 3] = np.nan

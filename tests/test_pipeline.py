@@ -4,7 +4,7 @@ import torch
 from transformers import pipeline
 
 import ncvqvae
-from ncvqvae.runs import save
+from ncvqvae.training.run_folder import save
 
 
 @pytest.fixture

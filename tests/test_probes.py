@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, LinearSVC
 
-from ncvqvae.probes import strong_probe, thesis_probe
+from ncvqvae.evaluation.classification import strong_probe, thesis_probe
 
 
 def two_classes(series, shift, dim=6, seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ncvqvae.projector import IterativeNorm, Projector
+from ncvqvae.models.projector import IterativeNorm, Projector
 
 
 def newton(points, epsilon=1e-5, num_iterations=5):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ncvqvae import NCVQVAEConfig
-from ncvqvae.recipes import TrainingSettings, load_recipe
+from ncvqvae.training.recipes import TrainingSettings, load_recipe
 
 
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"

@@ -47,7 +47,7 @@ def test_all_public_names_are_there_and_no_others():
 )
 def test_auto_model_knows_the_models_in_whatever_order_things_are_imported(folder, imports):
     said = run(f"import sys; {imports}; print(type(AutoModel.from_pretrained(sys.argv[1])))", folder)
-    assert said == "<class 'ncvqvae.modeling_maskgit.MaskGITForTimeSeriesGeneration'>\n"
+    assert said == "<class 'ncvqvae.models.modeling_maskgit.MaskGITForTimeSeriesGeneration'>\n"
 
 
 def test_auto_config_and_the_pipeline_know_them_too(folder):
@@ -55,7 +55,7 @@ def test_auto_config_and_the_pipeline_know_them_too(folder):
         "import sys, ncvqvae; from transformers import AutoConfig as a; print(type(a.from_pretrained(sys.argv[1])))",
         folder,
     )
-    assert said == "<class 'ncvqvae.configuration_maskgit.MaskGITConfig'>\n"
+    assert said == "<class 'ncvqvae.models.configuration_maskgit.MaskGITConfig'>\n"
     script = "import sys, ncvqvae; from transformers import pipeline; "
     script += "print(pipeline('time-series-generation', sys.argv[1])('up', seed=0))"
     assert "'label': 'up'" in run(script, folder)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ncvqvae.recipes import load_recipe
-from ncvqvae.series import series_dataset, to_tensors
-from ncvqvae.stages import train
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.data.series import series_dataset, to_tensors
+from ncvqvae.training.stages import train
 from test_training import SETTINGS, assert_same, states, toy_dataset
 
 
@@ -65,6 +65,6 @@ def test_another_tracker_and_fewer_kept_checkpoints_are_taken_for_they_change_no
 
 
 def test_the_number_of_processes_is_compared_too(done, tmp_path, monkeypatch):
-    monkeypatch.setattr("ncvqvae.stages.num_processes", lambda: 2)
+    monkeypatch.setattr("ncvqvae.training.stages.num_processes", lambda: 2)
     with pytest.raises(ValueError, match=r"cannot resume: processes was 1 in .* and is 2 now"):
         train(toy_dataset(), load_recipe(None, SETTINGS), tmp_path / "out", done[1], resume=True)

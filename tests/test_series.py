@@ -4,7 +4,8 @@ import pytest
 import torch
 from datasets import Dataset
 
-from ncvqvae.series import fill_gaps, fit_scaler, hold_out, series_dataset, to_tensors
+from ncvqvae.data.series import fill_gaps, series_dataset, to_tensors
+from ncvqvae.data.training_split import fit_scaler, hold_out
 
 
 NAN = np.nan

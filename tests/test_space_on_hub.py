@@ -11,7 +11,7 @@ import pytest
 
 from environments import environment_with
 from loopback_hub import File, LoopbackHub
-from ncvqvae.cli import main
+from ncvqvae.cli.__main__ import main
 
 
 gradio_client = pytest.importorskip("gradio_client", reason="the extra `demo` is not installed")
@@ -33,7 +33,7 @@ runpy.run_path(folder + "/app.py", run_name="__main__")
 METRIC = """
 import evaluate
 import torch
-from ncvqvae.fcn import FCN
+from ncvqvae.evaluation.fcn import FCN
 torch.manual_seed(0)
 network, values = FCN(1, 2, mean=0.0, std=1.0).eval(), torch.randn(40, 1, 30)
 fid = evaluate.load("org/time_series_fid")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ncvqvae.ssl_objectives import barlow_twins_loss, vibcreg_loss
+from ncvqvae.models.ssl_objectives import barlow_twins_loss, vibcreg_loss
 
 
 OBJECTIVES = pytest.mark.parametrize("objective", [barlow_twins_loss, vibcreg_loss])

@@ -21,9 +21,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ncvqvae.fcn import save_fcn, train_fcn
-from ncvqvae.series import to_tensors
-from ncvqvae.ucr import load_ucr
+from ncvqvae.evaluation.fcn import save_fcn, train_fcn
+from ncvqvae.data.series import to_tensors
+from ncvqvae.data.ucr import load_ucr
 
 
 TRAINING = Path(__file__).parents[1] / "training"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ncvqvae.time_frequency import TimeFrequency
+from ncvqvae.models.time_frequency import TimeFrequency
 
 
 LENGTHS = [*range(8, 71), 500, 945]

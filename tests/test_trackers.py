@@ -5,8 +5,8 @@ import sqlite3
 import pytest
 import yaml
 
-from ncvqvae.recipes import load_recipe
-from ncvqvae.stages import train
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.training.stages import train
 from test_training import SETTINGS, toy_dataset
 
 

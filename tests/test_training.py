@@ -15,12 +15,12 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModel
 from transformers.utils import ModelOutput
 
-from ncvqvae.recipes import TrainingSettings, load_recipe
-from ncvqvae.runs import default_work_dir, only_run_in
-from ncvqvae.series import series_dataset
-from ncvqvae.stages import check_run, train, train_prior, train_tokenizer
-from ncvqvae.training import Stage, batch_indices, fit
-from ncvqvae.training_data import TrainingData
+from ncvqvae.training.recipes import TrainingSettings, load_recipe
+from ncvqvae.training.run_folder import default_work_dir, only_run_in
+from ncvqvae.data.series import series_dataset
+from ncvqvae.training.stages import check_run, train, train_prior, train_tokenizer
+from ncvqvae.training.loop import Stage, batch_indices, fit
+from ncvqvae.data.training_split import TrainingData
 
 
 SETTINGS = [
@@ -157,7 +157,7 @@ def test_the_last_checkpoint_is_there_when_an_evaluation_fails(recipe, tmp_path,
     def fail(*_):
         raise RuntimeError("no evaluation today")
 
-    monkeypatch.setattr("ncvqvae.stages.score_tokenizer", fail)
+    monkeypatch.setattr("ncvqvae.training.stages.score_tokenizer", fail)
     settings = load_recipe(None, [*SETTINGS, "tokenizer_training.eval_steps=5"])
     with pytest.raises(RuntimeError, match="no evaluation today"):
         train_tokenizer(TrainingData.from_dataset(toy_dataset(), settings), settings, tmp_path)

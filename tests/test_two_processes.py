@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
-from ncvqvae.files import write_series
-from ncvqvae.runs import save
+from ncvqvae.data.files import write_series
+from ncvqvae.training.run_folder import save
 from two_processes import CASES, REDUCTIONS
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ncvqvae.series import to_tensors
-from ncvqvae.ucr import load_ucr
+from ncvqvae.data.series import to_tensors
+from ncvqvae.data.ucr import load_ucr
 
 
 ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "UCRArchive_2018"

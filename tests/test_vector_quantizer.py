@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from ncvqvae.vector_quantizer import VectorQuantizer
+from ncvqvae.models.vector_quantizer import VectorQuantizer
 
 
 REFERENCE = dict(kmeans_init=False, revival_threshold=0)

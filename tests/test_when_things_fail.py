@@ -12,10 +12,10 @@ import torch
 from transformers import AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
-from ncvqvae.finetuning import Start
-from ncvqvae.recipes import load_recipe
-from ncvqvae.scores import score_tokenizer
-from ncvqvae.stages import train
+from ncvqvae.training.finetuning import Start
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.evaluation.stage_scores import score_tokenizer
+from ncvqvae.training.stages import train
 from test_training import SETTINGS, assert_same, toy_dataset
 from test_two_processes import start
 
@@ -65,7 +65,7 @@ def test_ctrl_c_during_the_last_evaluation_of_a_stage_stops_before_the_next(tmp_
     recipe = load_recipe(None, SETTINGS)
     whole, _ = train(toy_dataset(), recipe, tmp_path / "whole", tmp_path / "w")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt, match=STOPPED):
-        patched.setattr("ncvqvae.stages.score_tokenizer", interrupted_at(3))  # after steps 4, 8 and 12
+        patched.setattr("ncvqvae.training.stages.score_tokenizer", interrupted_at(3))  # after steps 4, 8 and 12
         train(toy_dataset(), recipe, tmp_path / "run", tmp_path / "work")
     assert not (tmp_path / "work" / "prior").exists() and not (tmp_path / "run").exists()
     resumed, histories = train(toy_dataset(), recipe, tmp_path / "run", tmp_path / "work", resume=True)
@@ -129,7 +129,7 @@ def test_a_picture_that_cannot_be_drawn_ends_the_pictures_alone(tmp_path, monkey
     def fails(*_):
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("ncvqvae.stages.plot_reconstructions", fails)
+    monkeypatch.setattr("ncvqvae.training.stages.plot_reconstructions", fails)
     recipe = load_recipe(None, [*SETTINGS, "report_to=tensorboard"])
     train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")
     said = [record.message for record in caplog.records if "the run goes on" in record.message]
@@ -163,7 +163,7 @@ def test_a_lost_tracker_does_not_end_the_run(tmp_path, monkeypatch, caplog):
     ],
 )
 def test_too_little_memory_names_the_settings_that_can_change(tmp_path, monkeypatch, override, also):
-    monkeypatch.setattr("ncvqvae.training._share", out_of_memory)
+    monkeypatch.setattr("ncvqvae.training.loop._share", out_of_memory)
     lower = re.escape(f"out of memory in tokenizer: lower tokenizer_training.batch_size (now 8){also}")
     with pytest.raises(RuntimeError, match=f"^{lower}$"):
         train(toy_dataset(), load_recipe(None, [*SETTINGS, override]), tmp_path / "out", tmp_path / "work")
@@ -175,13 +175,13 @@ def out_of_memory(*_):
 
 def test_too_little_memory_for_a_fine_tuning_does_not_name_a_size_that_the_checkpoint_fixes(tmp_path, monkeypatch):
     model, _ = train(toy_dataset(), load_recipe(None, SETTINGS), tmp_path / "start", tmp_path / "w")
-    monkeypatch.setattr("ncvqvae.training._share", out_of_memory)
+    monkeypatch.setattr("ncvqvae.training.loop._share", out_of_memory)
     recipe = load_recipe(None, [setting for setting in SETTINGS if not setting.startswith(("tokenizer=", "prior="))])
     with pytest.raises(RuntimeError, match=r"prior_training.batch_size \(now 8\), or set prior_training.precision"):
         train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work", start=Start(model), only="prior")
 
 
 def test_an_allocation_that_the_cpu_refuses_is_recognised(tmp_path, monkeypatch):
-    monkeypatch.setattr("ncvqvae.training._share", lambda *_: torch.empty(2**60))
+    monkeypatch.setattr("ncvqvae.training.loop._share", lambda *_: torch.empty(2**60))
     with pytest.raises(RuntimeError, match="out of memory in tokenizer"):
         train(toy_dataset(), load_recipe(None, SETTINGS), tmp_path / "out", tmp_path / "work")

@@ -18,14 +18,14 @@ from unittest.mock import patch
 
 import torch
 
-from ncvqvae.augmentations import augment
-from ncvqvae.cli import run
-from ncvqvae.processes import leave_processes, sum_over_processes
-from ncvqvae.recipes import load_recipe
-from ncvqvae.stages import train, train_prior, train_tokenizer
-from ncvqvae.training import batch_indices, fit
-from ncvqvae.training_data import TrainingData
-from ncvqvae.vector_quantizer import VectorQuantizer
+from ncvqvae.training.augmentations import augment
+from ncvqvae.cli.__main__ import run
+from ncvqvae.models.distributed import leave_processes, sum_over_processes
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.training.stages import train, train_prior, train_tokenizer
+from ncvqvae.training.loop import batch_indices, fit
+from ncvqvae.data.training_split import TrainingData
+from ncvqvae.models.vector_quantizer import VectorQuantizer
 from test_training import SETTINGS, toy_dataset
 
 
@@ -103,7 +103,7 @@ REDUCTIONS = {
     "none-without-sums": ("vector_quantizer.sum_over_processes", without(slice(1, None))),
     "none-without-revived-points": ("vector_quantizer.sum_over_processes", own_candidates),
     "none-without-kmeans": ("vector_quantizer.gather_batch", same),
-    "own_draws-without-the-first": ("vector_quantizer.of_first_process", same),
+    "own_draws-without-the-first": ("vector_quantizer.broadcast_from_first", same),
     "none-without-revival": ("vector_quantizer.place_in_batch", here),
     "none-without-masks": ("modeling_maskgit.place_in_batch", here),
     "none-without-prior-loss": ("modeling_maskgit.mean_over_batch", local_means),
@@ -143,7 +143,7 @@ def resume(folder: str, *overrides: str) -> None:
         return fit(model, stage, *arguments)
 
     recipe = load_recipe(None, [*SETTINGS, "tokenizer.ssl_objective=vibcreg", *overrides])
-    with patch("ncvqvae.stages.fit", noted):
+    with patch("ncvqvae.training.stages.fit", noted):
         train(toy_dataset(), recipe, folder, f"{folder}-work", resume=True)
 
 
@@ -176,7 +176,7 @@ def die() -> None:
             raise RuntimeError("the second process has had enough")
         return batch_indices(step, *others)
 
-    with TemporaryDirectory() as folder, patch("ncvqvae.training.batch_indices", fails):
+    with TemporaryDirectory() as folder, patch("ncvqvae.training.loop.batch_indices", fails):
         train(toy_dataset(), load_recipe(None, SETTINGS), folder, f"{folder}/work")
 
 

@@ -22,10 +22,10 @@ import torch.nn.functional as F
 
 import bench_growth
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
-from ncvqvae.augmentations import augment
-from ncvqvae.cli import run
-from ncvqvae.memory import keep_freed_memory
-from ncvqvae.precision import autocast
+from ncvqvae.training.augmentations import augment
+from ncvqvae.cli.__main__ import run
+from ncvqvae.runtime import keep_freed_memory
+from ncvqvae.models.precision import autocast
 
 
 LENGTH, WARM, STEPS = 500, 2, 5  # FordA's samples; steps before the clock starts, and on it
@@ -44,7 +44,7 @@ def clock(step: Callable[[], object], warm: int = WARM, steps: int = STEPS) -> f
 
 
 def training_step(model: torch.nn.Module, inputs: dict) -> Callable[[], None]:
-    """A step as `ncvqvae.training` takes it on this machine, in bfloat16 where the hardware has it."""
+    """A step as `ncvqvae.training.loop` takes it on this machine, in bfloat16 where the hardware has it."""
     keep_freed_memory()
     model.train().to(memory_format=torch.channels_last)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -17,8 +17,8 @@ import hf_jobs
 from benchmark_table import load_results, plot_ablation, render
 from cells import TRAINING, Arm, Cell, only_one
 from executors import run_local, submit_slurm
-from ncvqvae.cli import run
-from ncvqvae.report import published_results
+from ncvqvae.cli.__main__ import run
+from ncvqvae.evaluation.report import published_results
 
 
 SUITES = {

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata, wilcoxon
 
-from ncvqvae.report import pair
-from ncvqvae.report_rows import PUBLISHED_NAMES
+from ncvqvae.evaluation.report import pair
+from ncvqvae.evaluation.measures import PUBLISHED_NAMES
 
 
 # key in metrics.json, heading, format, whether lower is better

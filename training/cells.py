@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncvqvae.recipes import Recipe, load_recipe
-from ncvqvae.runs import changes
+from ncvqvae.training.recipes import Recipe, load_recipe
+from ncvqvae.training.run_folder import changes
 
 
 TRAINING = Path(__file__).resolve().parent

@@ -5,7 +5,7 @@ The same as `ncvqvae finetune`.
 
 import sys
 
-from ncvqvae.cli import main
+from ncvqvae.cli.__main__ import main
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cells import TRAINING, Cell
 from executors import parameters
-from ncvqvae.hub import check_repo_id
+from ncvqvae.hub.publish import check_repo_id
 
 
 # The bucket is laid out as the folder of the benchmark is, with what jobs need in `jobs`. A job works on its own disk,

@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 from ncvqvae import NCVQVAEModel
-from ncvqvae.cli import add_run_options, run
-from ncvqvae.recipes import load_recipe
-from ncvqvae.runs import check_writable, default_output_dir, default_work_dir, process_state, save
-from ncvqvae.stages import check_run, train_prior
-from ncvqvae.training_data import TrainingData
-from ncvqvae.ucr import load_ucr
+from ncvqvae.cli.training import add_run_options
+from ncvqvae.cli.__main__ import run
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.training.run_folder import check_writable, default_output_dir, default_work_dir, save
+from ncvqvae.runtime import process_state
+from ncvqvae.training.stages import check_run, train_prior
+from ncvqvae.data.training_split import TrainingData
+from ncvqvae.data.ucr import load_ucr
 
 
 def main(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .processes import gather_batch, of_first_process, place_in_batch, sum_over_processes
+from .distributed import broadcast_from_first, gather_batch, place_in_batch, sum_over_processes
 
 
 class Quantization(NamedTuple):
@@ -133,7 +133,7 @@ class VectorQuantizer(nn.Module):
     def _revive(self, points: Tensor, generator: torch.Generator | None) -> None:
         dead = self.cluster_size < self.revival_threshold
         start, total = place_in_batch(len(points), points.device)
-        chosen = of_first_process(torch.randint(total, (len(dead),), generator=generator, device=points.device))
+        chosen = broadcast_from_first(torch.randint(total, (len(dead),), generator=generator, device=points.device))
         # Of the points that are here; the others' are with other processes.
         here = (chosen >= start) & (chosen < start + len(points))
         candidates = sum_over_processes(torch.where(here[:, None], points[(chosen - start) * here], 0.0))
@@ -151,7 +151,7 @@ class VectorQuantizer(nn.Module):
         if not self.kmeans_init:
             return
         found = kmeans(gather_batch(points), len(self.cluster_size), generator)
-        centroids, counts = map(of_first_process, found)
+        centroids, counts = map(broadcast_from_first, found)
         self.cluster_size.copy_(counts)
         self.embedding_sum.copy_(centroids * counts[:, None])
 

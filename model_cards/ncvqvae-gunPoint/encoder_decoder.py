@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .processes import BatchNorm2d
+from .distributed import BatchNorm2d
 
 
 class _ReplicatePad(torch.autograd.Function):

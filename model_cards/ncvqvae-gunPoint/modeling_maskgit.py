@@ -14,10 +14,10 @@ from transformers.utils import ModelOutput
 from .bidirectional_transformer import BidirectionalTransformer, LookUp, eager_attention
 from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
+from .distributed import mean_over_batch, place_in_batch
 from .masking import decode_iteratively, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .precision import autocast
-from .processes import mean_over_batch, place_in_batch
 
 
 @dataclass

@@ -7,7 +7,7 @@ import argparse
 import os
 from pathlib import Path
 
-from ncvqvae.demo import DEFAULT, LAUNCH, VARIABLE, build_demo
+from ncvqvae.demo.app import DEFAULT, LAUNCH, VARIABLE, build_demo
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Classification accuracy score of time series for `evaluate`; the classifiers are `ncvqvae.classification`'s."""
+"""Classification accuracy score of time series for `evaluate`; the classifiers are `ncvqvae.evaluation.classification`'s."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import datasets
 import evaluate
 import torch
 
-from ncvqvae.classification import fcn_accuracy, minirocket_accuracy
+from ncvqvae.evaluation.classification import fcn_accuracy, minirocket_accuracy
 
 
 DESCRIPTION = """

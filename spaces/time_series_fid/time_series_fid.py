@@ -1,11 +1,12 @@
-"""FID of time series for `evaluate`; the arithmetic is `ncvqvae.metrics.frechet_distance`."""
+"""FID of time series for `evaluate`; the arithmetic is `ncvqvae.evaluation.metrics.frechet_distance`."""
 
 import datasets
 import evaluate
 import torch
 
-from ncvqvae.fcn import FCN, apply_batched
-from ncvqvae.metrics import frechet_distance
+from ncvqvae.evaluation.fcn import FCN
+from ncvqvae.inference import in_batches
+from ncvqvae.evaluation.metrics import frechet_distance
 
 
 DESCRIPTION = """
@@ -17,7 +18,7 @@ USAGE = """
 Args of `compute`:
     predictions: generated series (series, channels, length), in the units of the data. May come from `add_batch`.
     references: real series (series, channels, length), any number of them.
-    network: the evaluation network, from `ncvqvae.fcn.load_fcn` or `train_fcn`.
+    network: the evaluation network, from `ncvqvae.evaluation.fcn.load_fcn` or `train_fcn`.
 Returns:
     fid: the distance.
 """
@@ -49,7 +50,7 @@ class TimeSeriesFID(evaluate.Metric):
         """FID of all predictions so far."""  # evaluate appends to the docstring, and needs one
         if not isinstance(network, FCN):
             raise TypeError(
-                f"network must be an FCN, of ncvqvae.fcn.load_fcn or train_fcn, found {type(network).__name__}"
+                f"network must be an FCN, of ncvqvae.evaluation.fcn.load_fcn or train_fcn, found {type(network).__name__}"
             )
         return super().compute(predictions=predictions, real=series(references, "references"), network=network)
 
@@ -59,7 +60,7 @@ class TimeSeriesFID(evaluate.Metric):
 
     def _compute(self, predictions: list, real: torch.Tensor, network: FCN) -> dict[str, float]:
         sets = [part.to(network.final.weight.device) for part in (real, series(predictions, "predictions"))]
-        return {"fid": frechet_distance(*(apply_batched(network.features, part) for part in sets))}
+        return {"fid": frechet_distance(*(in_batches(network.features, part) for part in sets))}
 
 
 def series(values: object, name: str) -> torch.Tensor:

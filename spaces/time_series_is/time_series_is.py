@@ -1,11 +1,12 @@
-"""Inception score of time series for `evaluate`; the arithmetic is `ncvqvae.metrics.inception_score`."""
+"""Inception score of time series for `evaluate`; the arithmetic is `ncvqvae.evaluation.metrics.inception_score`."""
 
 import datasets
 import evaluate
 import torch
 
-from ncvqvae.fcn import FCN, apply_batched
-from ncvqvae.metrics import inception_score
+from ncvqvae.evaluation.fcn import FCN
+from ncvqvae.inference import in_batches
+from ncvqvae.evaluation.metrics import inception_score
 
 
 DESCRIPTION = """
@@ -16,7 +17,7 @@ to the number of classes, higher is better. It does not look at real series.
 USAGE = """
 Args of `compute`:
     predictions: generated series (series, channels, length), in the units of the data. May come from `add_batch`.
-    network: the evaluation network, from `ncvqvae.fcn.load_fcn` or `train_fcn`.
+    network: the evaluation network, from `ncvqvae.evaluation.fcn.load_fcn` or `train_fcn`.
     num_splits: parts of the shuffled series that are scored apart.
     seed: of the shuffling.
 Returns:
@@ -50,7 +51,7 @@ class TimeSeriesIS(evaluate.Metric):
         """Inception score of all predictions so far."""  # evaluate appends to the docstring, and needs one
         if not isinstance(network, FCN):
             raise TypeError(
-                f"network must be an FCN, of ncvqvae.fcn.load_fcn or train_fcn, found {type(network).__name__}"
+                f"network must be an FCN, of ncvqvae.evaluation.fcn.load_fcn or train_fcn, found {type(network).__name__}"
             )
         return super().compute(predictions=predictions, network=network, num_splits=num_splits, seed=seed)
 
@@ -60,7 +61,7 @@ class TimeSeriesIS(evaluate.Metric):
 
     def _compute(self, predictions: list, network: FCN, num_splits: int, seed: int) -> dict[str, float]:
         values = series(predictions, "predictions").to(network.final.weight.device)
-        probabilities = apply_batched(network, values).softmax(1)
+        probabilities = in_batches(network, values).softmax(1)
         mean, std = inception_score(probabilities, num_splits, torch.Generator().manual_seed(seed))
         return {"inception_score": mean, "inception_score_std": std}
 

@@ -1,7 +1,7 @@
 """NC-VQVAE on the Hugging Face stack: tokenize, embed and generate time series.
 
 Importing the package makes its models known to transformers, so that `AutoModel.from_pretrained` finds them, and the
-task "time-series-generation" of `pipeline`. Neither PyTorch nor transformers is imported before it is used.
+task "time-series-generation" known to `pipeline`. Neither PyTorch nor transformers is imported before it is used.
 """
 
 from importlib import import_module
@@ -11,12 +11,18 @@ from .registration import register_when_imported
 
 
 if TYPE_CHECKING:
-    from .configuration_maskgit import MaskGITConfig
-    from .configuration_ncvqvae import NCVQVAEConfig
-    from .modeling_maskgit import MaskGITForTimeSeriesGeneration
-    from .modeling_ncvqvae import NCVQVAEModel
-    from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
+    from .data.own_series import describe, load_series
+    from .data.ucr import load_ucr
+    from .evaluation.evaluator import evaluate
+    from .models.configuration_maskgit import MaskGITConfig
+    from .models.configuration_ncvqvae import NCVQVAEConfig
+    from .models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+    from .models.modeling_ncvqvae import NCVQVAEModel
+    from .models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
     from .pipeline import TimeSeriesGenerationPipeline
+    from .training.finetuning import Start
+    from .training.recipes import load_recipe
+    from .training.stages import train
 
 
 __version__ = "0.1.0"
@@ -26,16 +32,30 @@ __all__ = [
     "NCVQVAEConfig",
     "NCVQVAEForPreTraining",
     "NCVQVAEModel",
+    "Start",
     "TimeSeriesGenerationPipeline",
+    "describe",
+    "evaluate",
+    "load_recipe",
+    "load_series",
+    "load_ucr",
+    "train",
 ]
 
 _MODULES = {
-    "MaskGITConfig": "configuration_maskgit",
-    "MaskGITForTimeSeriesGeneration": "modeling_maskgit",
-    "NCVQVAEConfig": "configuration_ncvqvae",
-    "NCVQVAEForPreTraining": "modeling_ncvqvae_pretraining",
-    "NCVQVAEModel": "modeling_ncvqvae",
+    "MaskGITConfig": "models.configuration_maskgit",
+    "MaskGITForTimeSeriesGeneration": "models.modeling_maskgit",
+    "NCVQVAEConfig": "models.configuration_ncvqvae",
+    "NCVQVAEForPreTraining": "models.modeling_ncvqvae_pretraining",
+    "NCVQVAEModel": "models.modeling_ncvqvae",
+    "Start": "training.finetuning",
     "TimeSeriesGenerationPipeline": "pipeline",
+    "describe": "data.own_series",
+    "evaluate": "evaluation.evaluator",
+    "load_recipe": "training.recipes",
+    "load_series": "data.own_series",
+    "load_ucr": "data.ucr",
+    "train": "training.stages",
 }
 
 

@@ -4,7 +4,7 @@ import torch
 from transformers import AutoModel, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .modeling_maskgit import Labels, MaskGITGenerateOutput
+from .models.modeling_maskgit import Labels, MaskGITGenerateOutput
 
 
 SETTINGS = {"num_samples", "num_steps", "temperature", "choice_temperature", "guidance_scale"}

@@ -13,19 +13,19 @@ from types import ModuleType
 
 
 def _register_configs(auto: ModuleType) -> None:
-    from .configuration_maskgit import MaskGITConfig
-    from .configuration_ncvqvae import NCVQVAEConfig
+    from .models.configuration_maskgit import MaskGITConfig
+    from .models.configuration_ncvqvae import NCVQVAEConfig
 
     for config in (NCVQVAEConfig, MaskGITConfig):
         auto.AutoConfig.register(config.model_type, config)
 
 
 def _register_models(auto: ModuleType) -> None:
-    from .configuration_maskgit import MaskGITConfig
-    from .configuration_ncvqvae import NCVQVAEConfig
-    from .modeling_maskgit import MaskGITForTimeSeriesGeneration
-    from .modeling_ncvqvae import NCVQVAEModel
-    from .modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
+    from .models.configuration_maskgit import MaskGITConfig
+    from .models.configuration_ncvqvae import NCVQVAEConfig
+    from .models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+    from .models.modeling_ncvqvae import NCVQVAEModel
+    from .models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 
     auto.AutoModel.register(NCVQVAEConfig, NCVQVAEModel)
     auto.AutoModel.register(MaskGITConfig, MaskGITForTimeSeriesGeneration)

@@ -1,0 +1,177 @@
+"""Commands that use a checkpoint: sample, reconstruct, embed, info, demo."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+
+CHECKPOINT = "a folder or an id on the Hub"
+INPUT = "file of series: .csv or .parquet (a series in a row, perhaps with a column 'label') or .npz"
+OUTPUT = "file to write: .csv, .npz or .parquet"
+
+
+def add_sample(commands: Any) -> None:
+    parser = commands.add_parser(
+        "sample",
+        help="generate series into a file",
+        description="Generate series into a file. The checkpoint decides every setting that is not given.",
+    )
+    parser.set_defaults(run=sample)
+    add = parser.add_argument
+    add("checkpoint", help=CHECKPOINT)
+    add("output", help=OUTPUT)
+    add("-n", "--num-samples", type=int, metavar="N", help="number of series (default: one for each label given)")
+    add(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name of a class; repeat it to give each series its class; 'null' for no class "
+        "(default: classes are drawn at their shares in the training split)",
+    )
+    add("--num-steps", type=int, metavar="N", help="parallel decoding steps: more are slower and mostly better")
+    add("--temperature", type=float, metavar="T", help="temperature of the codes: below 1 typical, above 1 diverse")
+    add("--choice-temperature", type=float, metavar="T", help="noise in the choice of which codes to keep")
+    add("--guidance-scale", type=float, metavar="S", help="guidance: above 1 follows the class more closely")
+    add("--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same series (default: 0)")
+
+
+def sample(options: argparse.Namespace) -> None:
+    import torch
+
+    from ..data.files import check_output, write_series
+    from ..inference import load_model
+    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+
+    check_output(options.output)
+    model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
+    labels = options.label[0] if len(options.label) == 1 else options.label or None
+    output = model.generate(
+        options.num_samples,
+        labels=labels,
+        num_steps=options.num_steps,
+        temperature=options.temperature,
+        choice_temperature=options.choice_temperature,
+        guidance_scale=options.guidance_scale,
+        generator=torch.Generator(model.device).manual_seed(options.seed),
+        return_labels=True,
+    )
+    names = model.config.id2label
+    classes = [names[label] for label in output.labels.tolist() if label in names]  # the null class has no name
+    write_series(options.output, output.values, classes or None)
+    print(f"{len(output.values)} series in {options.output}")
+
+
+def add_reconstruct(commands: Any) -> None:
+    parser = commands.add_parser(
+        "reconstruct",
+        help="encode and decode the series of a file",
+        description="Encode the series of a file to codes, and decode the codes into another file.",
+    )
+    parser.set_defaults(run=reconstruct)
+    _add_files(parser)
+
+
+def reconstruct(options: argparse.Namespace) -> None:
+    from ..data.files import write_series
+    from ..inference import in_batches
+
+    model, values, labels = _load_with_series(options)
+    reconstruction = in_batches(model.reconstruct, values, model.device)
+    write_series(options.output, reconstruction, labels)
+    error = (model.tokenizer.scale(reconstruction) - model.tokenizer.scale(values)).square().mean()
+    print(f"{len(values)} series in {options.output}; mean squared error of the scaled series {error:.4f}")
+
+
+def add_embed(commands: Any) -> None:
+    parser = commands.add_parser(
+        "embed",
+        help="compute features of the series of a file, for classifiers",
+        description="Compute features of the series of a file. Scale each feature before you fit a classifier.",
+    )
+    parser.set_defaults(run=embed)
+    _add_files(parser)
+
+
+def embed(options: argparse.Namespace) -> None:
+    from ..data.files import write_features
+    from ..inference import in_batches
+
+    model, values, labels = _load_with_series(options)
+    features = in_batches(model.embed, values, model.device)
+    write_features(options.output, features, labels)
+    print(f"{features.shape[1]} features of {len(values)} series in {options.output}")
+
+
+def add_info(commands: Any) -> None:
+    parser = commands.add_parser(
+        "info", help="print what is in a checkpoint", description="Print what is in a checkpoint."
+    )
+    parser.set_defaults(run=info)
+    parser.add_argument("checkpoint", help=CHECKPOINT)
+
+
+def info(options: argparse.Namespace) -> None:
+    from ..inference import load_model
+    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+
+    model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
+    config, tokenizer = model.config, model.config.tokenizer_config
+    frequencies, width = tokenizer.latent_shape
+    shares = zip(config.id2label.values(), config.label_shares or [], strict=True)
+    scaler = [", ".join(f"{value:.4g}" for value in values) for values in (tokenizer.mean, tokenizer.std)]
+    rows = {
+        "series": f"{tokenizer.num_channels} channels x {tokenizer.length} samples",
+        "mean; standard deviation": "; ".join(scaler),
+        "classes": ", ".join(f"{name} ({share:.1%})" for name, share in shares) or "none",
+        "codes": f"{tokenizer.num_codes} a series ({frequencies} x {width}), of {tokenizer.codebook_size}",
+        "objective": tokenizer.ssl_objective or "none",
+        "prior": f"{config.code_embedding}, {config.num_hidden_layers} layers of {config.hidden_size}",
+        "sampling": f"{config.sampling_steps} steps, temperature {config.sampling_temperature}, choice temperature "
+        f"{config.sampling_choice_temperature}, guidance {config.sampling_guidance_scale}",
+        "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
+    }
+    for key, value in rows.items():
+        print(f"{key:<26}{value}")
+
+
+def add_demo(commands: Any) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="serve the app on this machine",
+        description="Serve the app, which generates and reconstructs series in a browser, on this machine.",
+    )
+    parser.set_defaults(run=demo)
+    default = "$NCVQVAE_CHECKPOINT, or ncvqvae-gunPoint in this folder or in model_cards/ of the source"
+    parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT} (default: {default})")
+    parser.add_argument("--port", type=int, metavar="N", help="the server's port (default: the first free from 7860)")
+
+
+def demo(options: argparse.Namespace) -> None:
+    from ..demo.app import LAUNCH, build_demo
+    from ..inference import silence_transformers
+
+    silence_transformers()
+    build_demo(options.checkpoint).launch(server_port=options.port, **LAUNCH)
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help=CHECKPOINT)
+    parser.add_argument("input", help=INPUT)
+    parser.add_argument("output", help=OUTPUT)
+
+
+def _load_with_series(
+    options: argparse.Namespace,
+) -> "tuple[MaskGITForTimeSeriesGeneration, Tensor, list[str] | None]":
+    from ..data.files import check_output, read_series
+    from ..inference import load_model
+    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+
+    check_output(options.output)
+    model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
+    return model, *read_series(options.input, model.config.tokenizer_config.num_channels)

@@ -1,0 +1,165 @@
+"""Commands that measure and publish: evaluate, publish, publish-data, publish-space."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluator import Model
+    from ..hub.publish import Sent
+
+DATA_DIR = "folder of the archive (default: the package aeon provides the dataset)"
+
+
+def add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a checkpoint, next to the published models",
+        description="Measure a checkpoint. Writes metrics.json, report.md and pictures, in minutes on two cores.",
+    )
+    parser.set_defaults(run=evaluate)
+    add = parser.add_argument
+    add("checkpoint", help="a folder or an id on the Hub")
+    add("--dataset", metavar="NAME", help="dataset of the archive (default: the one that the checkpoint names)")
+    add("--data-dir", metavar="DIR", help=DATA_DIR)
+    add("--fcn", metavar="DIR", help="folder of evaluation networks, NAME.safetensors (default: trained and cached)")
+    add("--seeds", type=int, default=3, metavar="N", help="number of seeds for everything random (default: 3)")
+    add("--only", choices=["tokenizer"], help="measure stage 1 alone: reconstruction, codes, probes")
+    add("--out", metavar="DIR", help="folder of the report (default: report/NAME-OF-CHECKPOINT)")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    import hashlib
+    import time
+    from datetime import UTC, datetime
+
+    from ..data.ucr import load_ucr
+    from ..evaluation.evaluator import evaluate as evaluate_model
+    from ..evaluation.report import published_results, verdicts, write_report
+    from ..models.precision import fast_bfloat16
+    from ..training.run_folder import check_writable
+
+    start = time.perf_counter()
+    model = _load_part(options.checkpoint, options.only)
+    tokenizer = model.config if options.only == "tokenizer" else model.config.tokenizer_config
+    name = options.dataset or tokenizer.dataset_name
+    if name is None:
+        raise ValueError(f"{options.checkpoint} does not name its dataset; name one with --dataset")
+    title = Path(options.checkpoint).resolve().name
+    folder = Path(options.out or Path("report") / title)
+    check_writable(folder)
+    result = evaluate_model(model, load_ucr(name, options.data_dir), options.fcn, options.seeds)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = Path(options.checkpoint) / "model.safetensors"
+    facts = {
+        "checkpoint": title,
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
+        "dataset": name,
+        "created": datetime.now(UTC).date().isoformat(),
+        "command": options.command_line,
+        "device": str(model.device),
+        "classifiers_trained_in": "bfloat16" if fast_bfloat16(model.device) else "float32",
+        "seeds": [] if options.only else list(range(options.seeds)),
+        "sampling": {key: value for key, value in model.config.to_dict().items() if key.startswith("sampling_")},
+    }
+    write_report(result, model, facts, folder)
+    published = {key: part.get(name, {}) for key, part in published_results().items() if key != "about"}
+    print(f"{title} on {name}, {time.perf_counter() - start:.0f} s")
+    for sentence in verdicts(result.scores, published):
+        print(f"  {sentence}")
+    for what, why in result.not_measured.items():
+        print(f"  not measured: {what}: {why}")
+    print(f"report: {folder}/report.md    figures: {folder}/metrics.json")
+
+
+def _load_part(checkpoint: str, only: str | None) -> "Model":
+    from ..inference import is_tokenizer, load_model
+    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+    from ..models.modeling_ncvqvae import NCVQVAEModel
+
+    if only == "tokenizer":
+        return load_model(NCVQVAEModel, checkpoint)
+    if is_tokenizer(checkpoint):
+        missing = "a tokenizer without a prior, so FID, IS, CAS and whatever else is generated cannot be measured"
+        raise ValueError(f"{checkpoint} is {missing}; --only tokenizer measures reconstruction, codes and probes")
+    return load_model(MaskGITForTimeSeriesGeneration, checkpoint)
+
+
+def add_publish(commands: Any) -> None:
+    parser = commands.add_parser(
+        "publish",
+        help="send a checkpoint to the Hugging Face Hub",
+        description="Check a checkpoint's folder, write its card from metrics.json, and upload weights, code and card "
+        "in one commit.",
+    )
+    parser.set_defaults(run=publish)
+    parser.add_argument("folder", help="folder of a checkpoint, evaluated with --out FOLDER")
+    _add_repository(parser, "model repository")
+    parser.add_argument("--dry-run", action="store_true", help="check, write the card, and list the files to send")
+
+
+def publish(options: argparse.Namespace) -> None:
+    from ..hub.publish import publish as publish_folder
+    from ..inference import silence_transformers
+
+    silence_transformers()
+    if not Path(options.folder).is_dir():
+        raise ValueError(f"there is no folder {options.folder}")
+    sent = publish_folder(options.folder, options.repo_id, options.private, options.dry_run)
+    _print_sent(sent, options)
+    print(f"README.md: {'kept as it was edited' if sent.card_kept else 'written'}")
+
+
+def add_publish_data(commands: Any) -> None:
+    parser = commands.add_parser(
+        "publish-data",
+        help="send a dataset of the archive to the Hub",
+        description="Send a dataset of the archive to a dataset repository, for load_dataset(ORG/NAME, DATASET).",
+    )
+    parser.set_defaults(run=publish_data)
+    parser.add_argument("dataset", help="name of a UCR or UEA dataset, for example GunPoint")
+    parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR)
+    _add_repository(parser, "dataset repository")
+
+
+def publish_data(options: argparse.Namespace) -> None:
+    from ..hub.publish import publish_data as publish_dataset
+
+    print(f"published: {publish_dataset(options.dataset, options.repo_id, options.data_dir, options.private)}")
+
+
+def add_publish_space(commands: Any) -> None:
+    parser = commands.add_parser(
+        "publish-space",
+        help="send the app to a Space on the Hub",
+        description="Send the app's files, the checkpoints in its folder and this package to a Space, in one commit.",
+    )
+    parser.set_defaults(run=publish_space)
+    parser.add_argument("folder", help="folder of the app: spaces/ncvqvae-sampler")
+    _add_repository(parser, "Space")
+    parser.add_argument("--dry-run", action="store_true", help="check, and list the files to send")
+
+
+def publish_space(options: argparse.Namespace) -> None:
+    from ..hub.publish import publish_space as publish_app
+    from ..inference import silence_transformers
+
+    silence_transformers()
+    _print_sent(publish_app(options.folder, options.repo_id, options.private, options.dry_run), options)
+
+
+def _add_repository(parser: argparse.ArgumentParser, kind: str) -> None:
+    parser.add_argument("--repo-id", required=True, metavar="ORG/NAME", help=f"id of the {kind}, created if needed")
+    parser.add_argument("--private", action="store_true", help=f"make a new {kind} private")
+
+
+def _print_sent(sent: "Sent", options: argparse.Namespace) -> None:
+    for name, file in sent.files.items():
+        print(f"  {name:<48}{file.stat().st_size / 1e6:>10.3f} MB")
+    if not options.dry_run:
+        print(f"published: {sent.address}")
+        return
+    print(f"would go to {sent.address}")
+    new = "private" if options.private else "public, unless its organisation's default is private"
+    print(f"a new repository would be {new}; in one that exists, files of these kinds that are not listed are deleted")

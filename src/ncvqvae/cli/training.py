@@ -1,0 +1,208 @@
+"""Commands that train: train, finetune."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+    from ..training.checkpoints import History
+    from ..training.finetuning import Start
+    from ..training.recipes import Recipe
+
+# Settings of a fine-tuning without a recipe: short, and with small steps, so that the checkpoint is not forgotten.
+FINETUNING = (
+    "tokenizer_training={max_steps: 500, batch_size: 64, learning_rate: 3e-4}",
+    "prior_training={max_steps: 500, batch_size: 64, repeats: 2, learning_rate: 5e-4}",
+)
+
+
+def add_train(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train both stages on a dataset of the UCR or UEA archive, or on series of your own",
+        description="Train both stages. The command leaves the checkpoint and three pictures and prints a table; only "
+        "these use the test split, after training.",
+    )
+    parser.set_defaults(run=train)
+    add = parser.add_argument
+    _add_data_options(add)
+    _add_run_options(add)
+    stages = "tokenizer trains stage 1 alone (default: both); for stage 2 alone see ncvqvae finetune"
+    add("--stage", choices=["tokenizer", "both"], default="both", help=stages)
+
+
+def train(options: argparse.Namespace) -> None:
+    from ..training.finetuning import Start
+    from ..training.recipes import load_recipe
+
+    _train(options, load_recipe(options.recipe, options.set), Start())
+
+
+def add_finetune(commands: Any) -> None:
+    parser = commands.add_parser(
+        "finetune",
+        help="train a checkpoint further, on other series, classes, lengths or channels",
+        description="Train a checkpoint further. Weights that do not fit the new series start anew and are named at "
+        "the end. Without a recipe each stage takes 500 steps.",
+    )
+    parser.set_defaults(run=finetune)
+    add = parser.add_argument
+    add("checkpoint", help="checkpoint to start from: a folder or an id on the Hub, of both stages or of stage 1")
+    _add_data_options(add)
+    _add_run_options(add)
+    add("--stage", choices=["tokenizer", "prior", "both"], default="both", help="stage to train (default: both)")
+    add("--freeze", metavar="PARTS", help="parts not to train, with commas: encoder,transformer.layers.0")
+
+
+def finetune(options: argparse.Namespace) -> None:
+    from ..inference import load_checkpoint
+    from ..runtime import process_state
+    from ..training.finetuning import Start
+    from ..training.recipes import load_recipe
+
+    overrides = options.set if options.recipe else [*FINETUNING, *options.set]
+    frozen = [part.strip() for part in options.freeze.split(",")] if options.freeze else []
+    process_state()  # decides which GPU is this process's, before the checkpoint goes there
+    start = Start(load_checkpoint(options.checkpoint), frozen)
+    _train(options, load_recipe(options.recipe, overrides), start)
+
+
+def _add_data_options(add: Callable) -> None:
+    """Options that name the series to train on."""
+    add("dataset", nargs="?", help="name of a UCR or UEA dataset, for example GunPoint (or use --data)")
+    add(
+        "--data",
+        metavar="SOURCE",
+        help="your own series: a .csv or .parquet (a series or a value in a row), .npy, .npz, a folder of "
+        "save_to_disk, or ORG/NAME or ORG/NAME:CONFIG on the Hub",
+    )
+    add("--test", metavar="SOURCE", help="your own test series, of the same kinds (default: the split test of --data)")
+    add("--label-column", metavar="NAME", help="column of the classes (default: label if it exists, else no classes)")
+    add("--window", type=int, metavar="N", help="cut series into windows of N samples (default: whole series)")
+    add("--stride", type=int, metavar="N", help="samples from one window's start to the next (default: --window)")
+    add(
+        "--data-dir",
+        metavar="DIR",
+        help="folder of the archive, which holds DATASET/DATASET_TRAIN.tsv (default: the package aeon provides it)",
+    )
+
+
+def _add_run_options(add: Callable) -> None:
+    """Options that say how to train, and where the results go."""
+    add("--recipe", metavar="NAME", help="settings: a recipe's name, such as thesis/barlow_slice, or a YAML file")
+    add("--set", metavar="KEY=VALUE", action="append", default=[], help="one setting: prior_training.max_steps=100")
+    add(
+        "--output-dir",
+        metavar="DIR",
+        help="folder of the checkpoint (default: ncvqvae-gunPoint for GunPoint, ncvqvae-mine for data/mine.csv)",
+    )
+    add("--figures", metavar="DIR", help="folder of the pictures (default: the checkpoint's)")
+    add("--work-dir", metavar="DIR", help="folder for resumable checkpoints and logs (default: runs/OUTPUT-DIR)")
+    add("--resume", action="store_true", help="continue the run in the work folder")
+
+
+def _train(options: argparse.Namespace, recipe: "Recipe", start: "Start") -> None:
+    """Trains; the main process then draws and prints the results."""
+    from ..data.series import to_tensors
+    from ..data.training_split import subsample
+    from ..evaluation.stage_scores import score_tokenizer
+    from ..inference import silence_transformers
+    from ..runtime import process_state
+    from ..training.run_folder import check_writable, default_output_dir
+    from ..training.stages import train
+
+    silence_transformers()
+    name, data = _load_data(options)
+    only = None if options.stage == "both" else options.stage
+    folder = Path(options.output_dir or default_output_dir(name, only))
+    figures = Path(options.figures or folder)
+    check_writable(figures)
+    model, histories = train(data["train"], recipe, folder, options.work_dir, options.resume, start, only)
+    if not process_state().is_main_process:
+        return
+    print(f"\n{name}, recipe {options.recipe or 'defaults'}")
+    if start.new:
+        print(f"  not in the checkpoint, hence new: {', '.join(start.new)}")
+    if only == "tokenizer":
+        seen = to_tensors(subsample(data["train"]))[0].to(model.device)
+        error = score_tokenizer(model, seen)["reconstruction_error"]
+        print(f"  reconstruction error of the training series {error:.4f}")
+        print(f"\nmodel: {folder}/")
+        return
+    figures.mkdir(parents=True, exist_ok=True)
+    _draw(model, data, histories, name, recipe, figures)
+    print(f"\nmodel: {folder}/    pictures: {figures}/{{samples,reconstructions,training}}.png")
+    print(f"load it: import ncvqvae; AutoModel.from_pretrained({str(folder)!r})")
+
+
+def _load_data(options: argparse.Namespace) -> "tuple[str, DatasetDict]":
+    """The name and the splits, `train` and perhaps `test`, of the series that the options name.
+
+    Prints a description of the user's own series.
+    """
+    from datasets import Dataset, DatasetDict
+
+    from ..data.own_series import describe, load_series
+    from ..data.readers import ENDINGS
+    from ..data.ucr import load_ucr
+    from ..runtime import process_state
+
+    if (options.dataset is None) == (options.data is None):
+        raise ValueError("name either a dataset of the archive or, with --data, series of your own")
+    if options.data is None:
+        for name in ("test", "label_column", "window", "stride"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} is for series of your own; name them with --data")
+        return options.dataset, load_ucr(options.dataset, options.data_dir)
+    data = load_series(
+        options.data,
+        label_column=options.label_column,
+        window=options.window,
+        stride=options.stride,
+        test=options.test,
+    )
+    data = DatasetDict(train=data) if isinstance(data, Dataset) else data
+    if "train" not in data:
+        raise ValueError(f"{options.data} has no split 'train', only {', '.join(data)}")
+    data = DatasetDict({name: data[name] for name in ("train", "test") if name in data})
+    if process_state().is_main_process:
+        for name, part in data.items():
+            print(f"{name}: {describe(part)}")
+    path = Path(options.data).absolute()
+    return (path.stem if path.suffix in ENDINGS else path.name).replace(":", "-"), data
+
+
+def _draw(
+    model: "MaskGITForTimeSeriesGeneration",
+    data: "DatasetDict",
+    histories: "dict[str, History]",
+    name: str,
+    recipe: "Recipe",
+    figures: Path,
+) -> None:
+    """Draws three pictures and prints the table."""
+    from ..data.series import to_tensors
+    from ..data.training_split import evaluation_split, subsample
+    from ..evaluation.plots import plot_reconstructions, plot_samples
+    from ..inference import in_batches
+    from ..training.summary import plot_training, training_summary
+
+    plot_training(histories, f"Training on {name}", figures / "training.png")
+    seen, unseen, kind = evaluation_split(data, recipe.seed, recipe.validation_fraction)
+    rows, samples, labels = training_summary(model, seen, unseen, seed=recipe.seed, kind=kind)
+    real, real_labels = to_tensors(subsample(data["train"]))
+    names = list(model.config.id2label.values())
+    title = f"{name}: the training split and what the model generates"
+    plot_samples(real, real_labels, samples.cpu(), labels, names, title, figures / "samples.png")
+    drawn = to_tensors(subsample(unseen))[0][:1000]  # enough to find the best and the worst
+    reconstruction = in_batches(model.reconstruct, drawn, model.device)
+    title = f"{name}: {kind} series and their reconstructions from {model.num_codes} codes"
+    plot_reconstructions(drawn, reconstruction, title, figures / "reconstructions.png")
+    width = max(len(key) for key, _ in rows)
+    for key, value in rows:
+        print(f"  {key:<{width}}  {value}")

@@ -1,0 +1,189 @@
+"""Series as Hugging Face datasets and as tensors: columns, classes, missing values and unequal lengths."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import ClassLabel, Dataset, Features, List, Value
+from torch import Tensor
+
+from .streaming import StreamedValues, Values, chunks, column_array
+
+
+def series_features(num_channels: int, length: int, label_names: Sequence[str] | None) -> Features:
+    """Columns of a dataset of series: `values` `(channels, length)` and, where there are classes, `label`."""
+    features = Features(values=List(List(Value("float32"), length=length), length=num_channels))
+    if label_names is not None:
+        features["label"] = ClassLabel(names=list(label_names))
+    return features
+
+
+def series_dataset(
+    values: np.ndarray | Tensor | Sequence[np.ndarray],
+    labels: Sequence[str | int] | np.ndarray | None = None,
+    label_names: Sequence[str] | None = None,
+) -> Dataset:
+    """Your own series as a dataset to train on.
+
+    Args:
+        values: `(series, length)`, `(series, channels, length)`, or a list of `(channels, length)` of unequal lengths.
+            Gaps are NaN; see `fill_gaps`.
+        labels (*optional*): the class of each series, of any kind that has a name.
+        label_names (*optional*): all classes, in order; defaults to those found, sorted.
+
+    Raises:
+        ValueError: for no series, labels of another number, or a label that `label_names` lacks.
+    """
+    if not isinstance(values, list | tuple):
+        values = np.asarray(values)  # a DataFrame would give its columns
+    arrays = [np.atleast_2d(np.asarray(series, dtype=np.float64)) for series in values]
+    if not arrays:
+        raise ValueError("there are no series: the split is empty")
+    if np.ndim(values[0]) < 1:
+        raise ValueError("values must be (series, length) or (series, channels, length), found one series only")
+    filled = fill_gaps(arrays).astype(np.float32)
+    columns: dict[str, object] = {"values": values_column(filled)}
+    if labels is not None:
+        names = [label_name(label) for label in labels]
+        if len(names) != len(arrays):
+            raise ValueError(f"each series needs a label, found {len(names)} labels for {len(arrays)} series")
+        label_names = sort_labels(names) if label_names is None else list(label_names)
+        if unknown := set(names) - set(label_names):
+            raise ValueError(f"unknown label {sorted(unknown)[0]!r}; the classes are {', '.join(label_names)}")
+        columns["label"] = [label_names.index(name) for name in names]
+    features = series_features(filled.shape[1], filled.shape[2], label_names if labels is not None else None)
+    return Dataset.from_dict(columns, features=features)
+
+
+def label_name(label: object) -> str:
+    """The name of a class: `1.0`, as some files write it, is `"1"`.
+
+    Raises:
+        ValueError: for a label that is missing.
+    """
+    text = str(label)
+    if label is None or text in ("nan", "NaN", ""):
+        raise ValueError("a series has no label; label all series or none")
+    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
+
+
+def sort_labels(names: Sequence[str]) -> list[str]:
+    """The distinct names, by number where all are numbers."""
+    distinct = set(names)
+    try:
+        return sorted(distinct, key=float)
+    except ValueError:
+        return sorted(distinct)
+
+
+def values_column(values: np.ndarray) -> pa.Array:
+    """`values` `(series, channels, length)` as a column of Arrow, without a copy where they are contiguous."""
+    _, channels, length = values.shape
+    column = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), length)
+    return pa.FixedSizeListArray.from_arrays(column, channels)
+
+
+def to_tensors(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
+    """`values` `(series, channels, length)` and `labels` `(series,)` of a dataset, in memory.
+
+    Raises:
+        ValueError: for an empty dataset, one without `values`, values of unequal shapes, NaN or infinite, or labels
+            that are no `ClassLabel`.
+    """
+    values = StreamedValues(dataset)[:]
+    check_finite(values)
+    return values, read_labels(dataset)
+
+
+def check_finite(values: Values) -> None:
+    """Raises `ValueError` for `values` `(series, channels, length)` that are NaN or infinite."""
+    if bad := sum(int((~part.isfinite()).flatten(1).any(1).sum()) for part in chunks(values)):
+        raise ValueError(f"{bad} of {len(values)} series hold NaN or infinite values; `series_dataset` fills gaps")
+
+
+def read_labels(dataset: Dataset) -> Tensor | None:
+    """`labels` `(series,)` of a dataset; `None` where it has no classes.
+
+    Raises:
+        ValueError: for labels that are missing or no `ClassLabel`.
+    """
+    if "label" not in dataset.column_names:
+        return None
+    if not isinstance(dataset.features["label"], ClassLabel):
+        raise ValueError("the column 'label' is no ClassLabel; call dataset.class_encode_column('label') first")
+    labels = column_array(dataset, "label")
+    if labels.null_count or (ids := torch.from_numpy(labels.to_numpy().copy())).min() < 0:
+        raise ValueError("a series has no label; label all series or none")
+    return ids
+
+
+@dataclass
+class Survey:
+    """What a set of series holds.
+
+    `sizes` and `ends` are the samples of each, with and without the NaN that all its channels end in; `num_missing`
+    counts every NaN; `padded` says that none stands before such an end.
+    """
+
+    channels: int
+    sizes: list[int]
+    ends: list[int]
+    num_missing: int
+    padded: bool
+
+
+def survey(arrays: Iterable[np.ndarray]) -> Survey:
+    """Looks at series `(channels, length)` one by one.
+
+    Raises:
+        ValueError: for no series, series of unequal channels, or one with a channel without any value.
+    """
+    found = Survey(0, [], [], 0, True)
+    for index, series in enumerate(arrays):
+        if found.channels not in (0, len(series)):
+            raise ValueError(f"series differ in their channels: {sorted({found.channels, len(series)})}")
+        known = ~np.isnan(series)
+        if not known.any():
+            raise ValueError(f"series {index} holds no value at all, only NaN")
+        if not known.any(1).all():
+            raise ValueError(f"series {index} has a channel that holds no value at all, only NaN")
+        end = int(known.any(0).nonzero()[0][-1]) + 1
+        found.channels = len(series)
+        found.sizes.append(series.shape[1])
+        found.ends.append(end)
+        found.num_missing += int(known.size - known.sum())
+        found.padded &= bool(known[:, :end].all())
+    if not found.sizes:
+        raise ValueError("there are no series: the split is empty")
+    return found
+
+
+def fill_series(series: np.ndarray, padded: bool, length: int | None = None) -> np.ndarray:
+    """One series `(channels, length)` without its gaps, stretched to `length` (default: not stretched)."""
+    known = ~np.isnan(series)
+    if padded:
+        end = int(known.any(0).nonzero()[0][-1]) + 1
+        series, known = series[:, :end], known[:, :end]
+    points = np.arange(series.shape[1])
+    length = length or len(points)
+    if known.all() and len(points) == length:
+        return series
+    target = np.linspace(0, len(points) - 1, length)
+    return np.stack([np.interp(target, points[k], part[k]) for part, k in zip(series, known, strict=True)])
+
+
+def fill_gaps(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Series `(channels, length)` with gaps to one array `(series, channels, length)` without.
+
+    Two policies, one for each kind of dataset. Where series differ in length, or NaN stands only at their ends (the
+    archive's padding), the series are of unequal length: each is stretched linearly to the longest, so that its whole
+    shape stays. Where NaN stands anywhere else, values are missing: each is interpolated linearly in time, and
+    takes the nearest known value at the ends.
+
+    Raises:
+        ValueError: for series of unequal channels, or one with a channel without any value.
+    """
+    found = survey(arrays)
+    return np.stack([fill_series(series, found.padded, max(found.sizes)) for series in arrays])

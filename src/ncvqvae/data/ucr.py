@@ -1,0 +1,180 @@
+"""The UCR and UEA archives of classified time series as Hugging Face datasets (Dau et al., arXiv 1810.07758)."""
+
+import contextlib
+import difflib
+import io
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from datasets import DatasetDict
+from tqdm.auto import tqdm
+
+from ..runtime import bars_for_terminals, is_first_process
+from .series import fill_gaps, label_name, series_features, sort_labels, values_column
+
+
+SPLITS = {"train": "TRAIN", "test": "TEST"}
+
+
+@bars_for_terminals()
+def load_ucr(
+    name: str,
+    data_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    repo_id: str | None = None,
+) -> DatasetDict:
+    """The official `train` and `test` splits of a dataset of the archives, cached.
+
+    Args:
+        name: as the archive spells it, `"GunPoint"`.
+        data_dir (*optional*): the folder of the archive that holds `<name>/<name>_TRAIN.tsv`. Where it lacks the
+            dataset,
+            or is not given, the package aeon is asked: some sets are part of it, all others it downloads.
+        cache_dir (*optional*): of Hugging Face datasets.
+        repo_id (*optional*): a dataset repository on the Hub that `ncvqvae publish-data` filled, in the place of both.
+
+    Returns:
+        A `DatasetDict` with columns `values` `(channels, length)` and `label`. Missing values are interpolated,
+        series of
+        unequal length stretched: see `fill_gaps`.
+
+    Raises:
+        ValueError: for a name that no source has, with the closest that one does, or for an empty split.
+    """
+    if repo_id is not None:
+        return datasets.load_dataset(repo_id, name, cache_dir=cache_dir and str(cache_dir))
+    builder = UCR(cache_dir=cache_dir and str(cache_dir), config_name=name, **_source(name, data_dir))
+    builder.download_and_prepare()
+    return builder.as_dataset()
+
+
+@dataclass
+class UCRConfig(datasets.BuilderConfig):
+    """`folder` is empty where aeon is the source; `stamp` tells one state of the source's files from another.
+
+    Both are part of the cache's key, which is blind to what is in the files.
+    """
+
+    folder: str = ""
+    stamp: str = ""
+
+
+class UCR(datasets.ArrowBasedBuilder):
+    """One configuration for each dataset. Raise `VERSION` whenever what is built changes: it is part of the cache's
+    key.
+    """
+
+    VERSION = datasets.Version("1.0.0")
+    BUILDER_CONFIG_CLASS = UCRConfig
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(description=f"{self.config.name} of the UCR and UEA archives")
+
+    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+        name, folder = self.config.name, self.config.folder
+        raw = {split: _read_tsv(Path(folder), name, split) if folder else _read_aeon(name, split) for split in SPLITS}
+        for split, (series, _) in raw.items():
+            if not len(series):
+                raise ValueError(f"the {split} split of {name} is empty")
+        sizes = [len(series) for series, _ in raw.values()]
+        values = fill_gaps([one for series, _ in raw.values() for one in series])
+        names = sort_labels([label for _, labels in raw.values() for label in labels])
+        self.info.features = series_features(values.shape[1], values.shape[2], names)
+        generators = []
+        for split, part in zip(SPLITS, np.split(values, [sizes[0]]), strict=True):
+            kwargs = {"values": part, "labels": [names.index(label) for label in raw[split][1]]}
+            generators.append(datasets.SplitGenerator(name=split, gen_kwargs=kwargs))
+        return generators
+
+    def _generate_tables(self, values: np.ndarray, labels: list[int]) -> Iterator[tuple[int, pa.Table]]:
+        columns = [values_column(values.astype(np.float32)), pa.array(labels)]
+        yield 0, pa.table(columns, names=["values", "label"]).cast(self.info.features.arrow_schema)
+
+
+def _source(name: str, data_dir: str | Path | None) -> dict[str, str]:
+    """Where a dataset comes from, as fields of `UCRConfig`."""
+    from aeon.datasets.tsc_datasets import tsc_zenodo
+
+    known = set(tsc_zenodo)
+    if data_dir is not None:
+        root = Path(data_dir)
+        if not root.is_dir():
+            raise ValueError(f"the archive folder {root} does not exist")
+        root = root / "UCRArchive_2018" if (root / "UCRArchive_2018").is_dir() else root
+        files = [root / name / f"{name}_{suffix}.tsv" for suffix in SPLITS.values()]
+        if (root / name).is_dir():
+            for file in files:
+                if not file.is_file():
+                    raise ValueError(f"{root / name} lacks the file {file.name}")
+            states = [file.stat() for file in files]
+            stamp = ";".join(f"{state.st_size},{state.st_mtime_ns}" for state in states)
+            return {"folder": str((root / name).resolve()), "stamp": stamp}
+        known |= {path.name for path in root.iterdir() if path.is_dir()}
+    if name not in known:
+        folded = {other.lower(): other for other in known}
+        close = [folded[other] for other in difflib.get_close_matches(name.lower(), folded, 5, 0.5)]
+        raise ValueError(f"unknown dataset {name!r}; the closest names are {', '.join(close) or 'none'}")
+    return {}
+
+
+def _read_tsv(folder: Path, name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
+    import pandas as pd
+
+    file = folder / f"{name}_{SPLITS[split]}.tsv"
+    try:
+        table = pd.read_csv(file, sep="\t", header=None)
+        series = table.drop(columns=0).to_numpy(np.float64)[:, None]
+    except pd.errors.EmptyDataError:
+        return [], []
+    except ValueError as error:
+        raise ValueError(f"{file} is not a table of numbers separated by tabs: {error}") from None
+    return list(series), [label_name(label) for label in table[0]]
+
+
+def _read_aeon(name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
+    from aeon.datasets import load_classification
+
+    try:
+        # It prints what it does to standard output, which belongs to the command line's own results.
+        with contextlib.redirect_stdout(io.StringIO()), _ticking(f"{name} {split}, from aeon"):
+            series, labels = load_classification(name, split=split, extract_path=_aeon_folder(name))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name} could not be had from aeon: {error}; name a folder of the archive instead") from None
+    return [np.asarray(one, dtype=np.float64) for one in series], [label_name(label) for label in labels]
+
+
+@contextlib.contextmanager
+def _ticking(description: str) -> Iterator[None]:
+    """A bar that shows that time passes, and how much: aeon does not say how large its downloads are."""
+    done = threading.Event()
+    shown = None if is_first_process() else True  # None: where there is a terminal
+    with tqdm(desc=description, bar_format="{desc} {elapsed}", disable=shown, leave=False) as bar:
+
+        def tick() -> None:
+            while not done.wait(0.5):
+                bar.refresh()
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _aeon_folder(name: str) -> str | None:
+    """Nothing for a set inside the package, else a folder beside the cache: aeon would write into its own package."""
+    import aeon.datasets
+
+    if (Path(aeon.datasets.__file__).parent / "data" / name).is_dir():
+        return None
+    folder = Path(os.path.expanduser(datasets.config.HF_CACHE_HOME)) / "aeon"
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)

@@ -1,0 +1,1 @@
+"""The Gradio app, which `ncvqvae demo` and the Space serve."""

@@ -1,0 +1,90 @@
+"""What the app is given: checkpoints, the real series that belong to them, and series of the visitor's own."""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..data.files import read_series
+from ..inference import load_model
+from ..models.configuration_maskgit import MaskGITConfig
+from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+from ..runtime import first_line
+
+
+@lru_cache(maxsize=4)
+def load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
+    """The model in evaluation mode, on a GPU where there is one; raises `ValueError` for what is no checkpoint."""
+    if not checkpoint.strip():
+        raise ValueError("name a checkpoint: a folder, or an id on the Hub")
+    return load_model(MaskGITForTimeSeriesGeneration, checkpoint.strip())
+
+
+@lru_cache(maxsize=4)
+def real_series(dataset: str | None) -> tuple[tuple[Tensor, Tensor | None] | None, str]:
+    """The training split of a dataset, or nothing, with a sentence that says so."""
+    if dataset is None:
+        return None, "The checkpoint does not name the dataset it was trained on, so that no real series are shown."
+    try:
+        from ..data.series import to_tensors
+        from ..data.ucr import load_ucr
+
+        real = to_tensors(load_ucr(dataset)["train"])
+    except (ImportError, ValueError, OSError) as error:
+        return None, f"Real series are not shown: {first_line(error)}."
+    return real, f"Real series are those of the training split of {dataset}."
+
+
+def read_given(file: str | None, text: str, channels: int, length: int) -> tuple[Tensor, list[str] | None]:
+    """Series `(series, channels, length)` from a file or a text, with their labels.
+
+    Raises:
+        ValueError: for neither or both, for what holds no series, or series of another shape.
+    """
+    if file and text.strip():
+        raise ValueError("there are both a file and numbers; clear one of them")
+    if file:
+        try:
+            values, labels = read_series(file, channels)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(file), Path(file).name)) from None
+    else:
+        values, labels = _parse(text)[None, None], None
+        if values.shape[2] % (channels * length) == 0:
+            values = values.view(-1, channels, length)
+    if values.shape[1:] != (channels, length):
+        found = f"{values.shape[2]} samples" + (f" and {values.shape[1]} channels" if values.shape[1] > 1 else "")
+        wanted = f"{length} samples" + (f" and {channels} channels" if channels > 1 else "")
+        raise ValueError(f"the checkpoint takes series of {wanted}, found {found}")
+    return values, labels
+
+
+def _parse(text: str) -> Tensor:
+    words = [word for word in re.split(r"[\s,;\[\]]+", text) if word]
+    if not words:
+        raise ValueError("upload a file or paste the numbers of a series first")
+    numbers = []
+    for word in words:
+        try:
+            numbers.append(float(word))
+        except ValueError:
+            raise ValueError(f"{word[:30]!r} is not a number") from None
+    return torch.tensor(numbers)
+
+
+def describe(checkpoint: str, config: MaskGITConfig) -> str:
+    """What a checkpoint makes, in a sentence or two."""
+    tokenizer, names = config.tokenizer_config, list(config.id2label.values())
+    origin = f", trained on {tokenizer.dataset_name}" if tokenizer.dataset_name else ""
+    channels = f" and {tokenizer.num_channels} channels, of which the pictures show the first" * (
+        tokenizer.num_channels > 1
+    )
+    shares = [f"{name} ({share:.0%})" for name, share in zip(names, config.label_shares or [], strict=True)]
+    classes = ", ".join(shares[:10]) + f" and {len(names) - 10} more" * (len(names) > 10)
+    return (
+        f"**{Path(checkpoint).name}**{origin}: series of {tokenizer.length} samples{channels}. "
+        f"Classes, with their shares of the training split: {classes or 'none'}. A series is {tokenizer.num_codes} "
+        f"codes, each one of a codebook of {tokenizer.codebook_size}."
+    )

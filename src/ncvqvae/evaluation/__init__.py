@@ -1,0 +1,1 @@
+"""From a checkpoint and a dataset to figures, pictures and a report."""

@@ -1,0 +1,155 @@
+"""What classifiers learn: from generated series, and from frozen features.
+
+Classifiers trained on generated series give the classification accuracy score (Ravuri and Vinyals, arXiv 1905.10887).
+Probes tell how well frozen features separate the classes. Series are `(series, channels, length)`, features
+`(series, features)`, labels `(series,)`; accuracies are on the test split.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..inference import in_batches
+from .fcn import train_fcn
+
+
+LEAST_SYNTHETIC = 1000
+# The thesis trains its classifier for 1000 epochs; `training/README.md` has what these steps come to.
+LEAST_STEPS, EPOCHS, BATCH_SIZE = 300, 5, 32
+PENALTIES = [1.0, 0.1, 10.0, 0.01, 100.0, 0.001]  # where several are as good, the first of them is taken
+MOST_FOLDS = 5
+MOST_TO_SELECT_ON = 2000  # series for the choice of the penalty; the probe itself is fitted on all
+
+Classified = tuple[Tensor, Tensor]  # series and labels
+
+
+def synthetic_labels(labels: Tensor, num_classes: int) -> Tensor:
+    """The classes to generate for the score, by the thesis' rule: those of the training split, as a whole as often as
+    makes 1000 or more.
+    """
+    counts = torch.bincount(labels.cpu(), minlength=num_classes)
+    return torch.arange(num_classes).repeat_interleave(counts * -(-LEAST_SYNTHETIC // len(labels)))
+
+
+def join_evenly(real: Classified, generated: Classified) -> Classified:
+    """Real and generated series together, the smaller set repeated in whole so that both weigh about the same."""
+    size = max(len(real[0]), len(generated[0]))
+    parts = [
+        [tensor.repeat(max(1, round(size / len(part[0]))), *[1] * (tensor.ndim - 1)) for tensor in part]
+        for part in (real, generated)
+    ]
+    return torch.cat((parts[0][0], parts[1][0])), torch.cat((parts[0][1], parts[1][1]))
+
+
+def fcn_steps(num_series: int) -> int:
+    """Optimiser steps for so many series; classifiers that are compared get the same."""
+    return max(LEAST_STEPS, EPOCHS * num_series // BATCH_SIZE)
+
+
+def fcn_accuracy(
+    train: Classified, tests: Sequence[Classified], num_classes: int, seed: int = 0, num_steps: int | None = None
+) -> list[float]:
+    """Accuracy on each of `tests` of an evaluation network trained on `train`, for `fcn_steps` unless told."""
+    network = train_fcn(*train, num_classes, num_steps or fcn_steps(len(train[0])), BATCH_SIZE, seed)
+    return [accuracy(in_batches(network, values).argmax(1), labels) for values, labels in tests]
+
+
+def minirocket_accuracy(train: Classified, tests: Sequence[Classified], seed: int = 0) -> list[float]:
+    """Accuracy on each of `tests` of aeon's MiniROCKET (Dempster et al., arXiv 2012.08791) trained on `train`."""
+    from aeon.classification.convolution_based import MiniRocketClassifier
+
+    classifier = MiniRocketClassifier(random_state=seed)
+    _keep_torch_fast()
+    classifier.fit(*[tensor.cpu().numpy() for tensor in train])
+    predicted = [torch.from_numpy(classifier.predict(values.cpu().numpy())) for values, _ in tests]
+    return [accuracy(classes, labels.cpu()) for classes, (_, labels) in zip(predicted, tests, strict=True)]
+
+
+def nearest_neighbour_accuracy(values: Tensor, labels: Tensor, test_values: Tensor, test_labels: Tensor) -> float:
+    """Share of the test series whose nearest of `values` `(series, channels, length)` has their class."""
+    nearest = torch.cdist(test_values.flatten(1), values.flatten(1)).argmin(1).cpu()
+    return (labels[nearest] == test_labels).float().mean().item()
+
+
+def accuracy(predicted: Tensor, labels: Tensor) -> float:
+    return (predicted == labels).double().mean().item()
+
+
+def minirocket_features(train: Tensor, num_features: int = 504, seed: int = 0) -> Callable[[Tensor], Tensor]:
+    """A map from series to MiniROCKET features `(series, num_features)`: shares of a convolution's outputs that are
+    positive. The biases come from `train`.
+    """
+    from aeon.transformations.collection.convolution_based import MiniRocket
+
+    _keep_torch_fast()
+    transform = MiniRocket(n_kernels=num_features, random_state=seed).fit(train.cpu().numpy())
+    return lambda values: torch.from_numpy(transform.transform(values.cpu().numpy()))
+
+
+def _keep_torch_fast() -> None:
+    """numba's OpenMP resets the number of torch's threads, and sampling is then up to 30 times slower; numba's own
+    threads leave torch alone.
+    """
+    import numba
+
+    numba.config.THREADING_LAYER = "workqueue"
+
+
+def thesis_probe(features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor) -> dict[str, float]:
+    """Linear SVM and 5 nearest neighbours on features scaled to [-1, 1] (NC-VQVAE, arXiv 2408.16613, section 4).
+
+    The thesis takes quantized latents averaged over all positions.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler
+    from sklearn.svm import SVC
+
+    scores = {}
+    for name, classifier in (("svm", SVC(kernel="linear")), ("knn", KNeighborsClassifier(min(5, len(features))))):
+        probe = make_pipeline(MinMaxScaler((-1, 1)), classifier).fit(features.numpy(), labels.numpy())
+        scores[name] = float(probe.score(test_features.numpy(), test_labels.numpy()))
+    return scores
+
+
+def strong_probe(
+    features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor, seed: int = 0
+) -> dict[str, float]:
+    """Logistic regression and a linear SVM on standardised features, with the penalty that cross-validation on the
+    training split chooses (up to five folds, fewer where a class has fewer series).
+
+    Raises:
+        ValueError: for a class with a single training series.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    features, labels = features.numpy(), labels.numpy()
+    least = min(Counter(labels.tolist()).values())
+    if least < 2:
+        raise ValueError("cross-validation needs 2 training series or more of each class, found 1")
+    some = np.random.default_rng(seed).permutation(len(labels))[:MOST_TO_SELECT_ON]
+    folds = StratifiedKFold(min(MOST_FOLDS, least), shuffle=True, random_state=seed)
+    scores = {}
+    classifiers = {
+        "logistic_regression": (LogisticRegression(max_iter=500), "logisticregression__C"),
+        "linear_svm": (LinearSVC(dual="auto", random_state=seed, max_iter=2000), "linearsvc__C"),
+    }
+    with warnings.catch_warnings():
+        # The weakest penalties may not converge within the limit; then they are not what is chosen.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer of the series to select on than folds
+        for name, (classifier, penalty) in classifiers.items():
+            probe = make_pipeline(StandardScaler(), classifier)
+            search = GridSearchCV(probe, {penalty: PENALTIES}, cv=folds).fit(features[some], labels[some])
+            probe.set_params(**search.best_params_).fit(features, labels)
+            scores[name] = float(probe.score(test_features.numpy(), test_labels.numpy()))
+    return scores

@@ -1,0 +1,156 @@
+"""A set of series against the real ones of a dataset: every distance, and what classifiers learn from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..inference import in_batches
+from .classification import Classified, fcn_accuracy, fcn_steps, join_evenly, minirocket_accuracy, minirocket_features
+from .fcn import FCN
+from .memorisation import duplicate_share, memorisation
+from .metrics import (
+    autocorrelation_difference,
+    bootstrap_interval,
+    class_frechet_distance,
+    frechet_distance,
+    inception_score,
+    kurtosis_difference,
+    marginal_distribution_difference,
+    precision_recall_density_coverage,
+    skewness_difference,
+)
+
+
+MOST_DTW = 256  # series of each kind: warping is slow
+
+
+@dataclass
+class Comparison:
+    """The real splits of a dataset, on the CPU, and the feature spaces that candidates are compared in.
+
+    The test split is the reference of every distance; `train` stands for what a generator learned from.
+    """
+
+    train: Classified
+    test: Classified
+    num_classes: int
+    network: FCN
+
+    @cached_property
+    def minirocket(self) -> Callable[[Tensor], Tensor]:
+        return minirocket_features(self.train[0])
+
+    @cached_property
+    def test_features(self) -> Tensor:
+        return self.features(self.test[0])
+
+    @cached_property
+    def test_minirocket(self) -> Tensor:
+        return self.minirocket(self.test[0])
+
+    def features(self, values: Tensor) -> Tensor:
+        """The evaluation network's, `(series, 128)`, on the CPU."""
+        device = self.network.final.weight.device
+        return in_batches(lambda batch: self.network.features(batch.to(device)), values).cpu()
+
+    def inception_score(self, features: Tensor, seed: int = 0) -> float:
+        """Of as many series as the test split has, at most: the published rule, and more would score higher."""
+        weights = self.network.final
+        with torch.no_grad():
+            probabilities = weights(features[: len(self.test[0])].to(weights.weight.device)).softmax(1).cpu()
+        return inception_score(probabilities, generator=torch.Generator().manual_seed(seed))[0]
+
+    def distances(self, values: Tensor, features: Tensor, seed: int = 0) -> dict[str, Callable[[], object]]:
+        """Every figure of a set of series that needs no classes, to be called. `seed` shuffles for the inception
+        score.
+        """
+        real = self.test[0]
+        return {
+            "fid": lambda: frechet_distance(self.test_features, features),
+            "inception_score": lambda: self.inception_score(features, seed),
+            "minirocket_fid": lambda: frechet_distance(self.test_minirocket, self.minirocket(values)),
+            "duplicates": lambda: duplicate_share(values),
+            "precision to coverage": lambda: precision_recall_density_coverage(self.test_features, features),
+            "marginal_distribution_difference": lambda: marginal_distribution_difference(real, values),
+            "autocorrelation_difference": lambda: autocorrelation_difference(real, values),
+            "skewness_difference": lambda: skewness_difference(real, values),
+            "kurtosis_difference": lambda: kurtosis_difference(real, values),
+        }
+
+    def class_distance(self, candidate: Classified) -> float:
+        """Class-conditional FID."""
+        values, labels = candidate
+        return class_frechet_distance(self.test_features, self.test[1], self.features(values), labels)
+
+    def intervals(self, values: Tensor, features: Tensor) -> dict[str, Callable[[], tuple[float, float]]]:
+        """95 % intervals of the distances that few series make uncertain, to be called."""
+        return {
+            "fid": lambda: _interval(frechet_distance, [self.test_features], [features]),
+            "minirocket_fid": lambda: _interval(frechet_distance, [self.test_minirocket], [self.minirocket(values)]),
+            "inception_score": lambda: bootstrap_interval(self.inception_score, [features]),
+        }
+
+    def class_interval(self, candidate: Classified) -> tuple[float, float]:
+        """95 % interval of the class-conditional FID; series are redrawn within their class."""
+        samples = []
+        for values, labels in (self.test, candidate):
+            features = self.test_features if values is self.test[0] else self.features(values)
+            samples += [[features[labels == label]] for label in self.test[1].unique()]
+
+        def distance(*parts: Tensor) -> float:
+            half = len(parts) // 2
+            pairs = zip(parts[:half], parts[half:], strict=True)
+            return sum(frechet_distance(real, generated) for real, generated in pairs) / half
+
+        return _interval(distance, *samples)
+
+    def memorisation(self, values: Tensor, reconstruction: Tensor) -> dict[str, float]:
+        """Distances to the training split against those of the test split, and against those of its reconstructions.
+
+        A tokenizer smooths, and smooth series are nearer to everything. So whether there are more near-copies than
+        chance has is judged against reconstructed test series, which are as smooth and cannot be copies.
+        """
+        scores = {}
+        for prefix, distance, most in (("", "euclidean", None), ("dtw_", "dtw", MOST_DTW)):
+            generated, real, decoded = (
+                part if most is None else evenly_spaced(part, most) for part in (values, self.test[0], reconstruction)
+            )
+            plain = memorisation(generated, self.train[0], real, distance)
+            control = memorisation(generated, self.train[0], decoded, distance)
+            for name in ("nearest_ratio", "near_copies"):
+                scores |= {f"{prefix}{name}": plain[name], f"{prefix}decoded_{name}": control[name]}
+            scores[f"{prefix}copies"] = float(control["copies"])
+        return scores
+
+    def classification(self, synthetic: Classified, generated: Classified, seed: int) -> dict[str, float]:
+        """Accuracies on real test series after training on synthetic ones, on real ones, and on both; and the mirror,
+        on `generated` series after training on real ones.
+        """
+        scores = {}
+        device = self.network.final.weight.device
+        train, test, synthetic, generated = (
+            (values.to(device), labels.to(device)) for values, labels in (self.train, self.test, synthetic, generated)
+        )
+        steps = fcn_steps(max(len(train[0]), len(synthetic[0])))
+        for name, train_and_score in (
+            ("fcn", lambda data, tests: fcn_accuracy(data, tests, self.num_classes, seed, steps)),
+            ("minirocket", lambda data, tests: minirocket_accuracy(data, tests, seed)),
+        ):
+            (scores[f"cas_{name}"],) = train_and_score(synthetic, [test])
+            scores[f"real_{name}"], scores[f"mirror_{name}"] = train_and_score(train, [test, generated])
+            (scores[f"both_{name}"],) = train_and_score(join_evenly(train, synthetic), [test])
+            scores[f"gain_{name}"] = scores[f"both_{name}"] - scores[f"real_{name}"]
+        return scores
+
+
+def evenly_spaced(values: Tensor, most: int) -> Tensor:
+    """At most so many series, evenly from the whole: files of the archive are sorted by class."""
+    return values[torch.linspace(0, len(values) - 1, min(most, len(values))).round().long()]
+
+
+def _interval(distance: Callable[..., float], *samples: list[Tensor]) -> tuple[float, float]:
+    low, high = bootstrap_interval(distance, *samples)
+    return max(0.0, low), high

@@ -1,0 +1,227 @@
+"""What a checkpoint is worth: everything that is measured of it, on one dataset.
+
+The model is in evaluation mode throughout, and the test split is used for nothing else.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import DatasetDict
+from torch import Tensor
+from tqdm.auto import tqdm, trange
+
+from ..data.series import to_tensors
+from ..inference import in_batches
+from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+from ..models.modeling_ncvqvae import NCVQVAEModel
+from ..runtime import derived_seed, one_line
+from .classification import Classified, accuracy, strong_probe, synthetic_labels, thesis_probe
+from .comparison import Comparison
+from .fcn import evaluation_network
+from .metrics import frechet_distance
+from .stage_scores import encode_all, score_tokenizer
+
+
+LEAST_GENERATED = 256
+GENERATED_AT_A_TIME = 256
+
+Model = MaskGITForTimeSeriesGeneration | NCVQVAEModel
+Score = dict[str, object]
+
+
+@dataclass
+class Evaluation:
+    """The figures, and what the pictures are drawn from. Series and labels are on the CPU.
+
+    Args:
+        train, test, label_names: the data.
+        network: what the evaluation network is.
+        scores: by name, each with `values` (one for each seed, or one), their `mean` and `std`, and, where it makes
+            sense, `interval` (95 %, bootstrap, first seed) and `real` (the same of real series: the training split in
+            the place of what is generated).
+        not_measured: what could not be measured, and why.
+        sizes: how many series there are in each set.
+        reconstruction, test_codes: of the test split.
+        features: of the evaluation network, for `train`, `test` and `generated`.
+        generated, generated_codes: of the first seed; `None` without a prior.
+    """
+
+    train: Classified
+    test: Classified
+    label_names: list[str]
+    network: dict[str, object]
+    reconstruction: Tensor
+    test_codes: Tensor
+    scores: dict[str, Score] = field(default_factory=dict)
+    not_measured: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    features: dict[str, Tensor] = field(default_factory=dict)
+    generated: Classified | None = None
+    generated_codes: Tensor | None = None
+
+
+def score(values: float | Sequence[float], **beside: object) -> Score:
+    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    std = array.std(ddof=1) if len(array) > 1 else 0.0
+    return {"mean": float(array.mean()), "std": float(std), "values": array.tolist(), **beside}
+
+
+def evaluate(
+    model: Model, dataset: DatasetDict, fcn_folder: str | Path | None = None, num_seeds: int = 3
+) -> Evaluation:
+    """Measures a checkpoint on the `train` and `test` splits of a labelled dataset.
+
+    Args:
+        model: a whole checkpoint, or a tokenizer alone, of which nothing that is generated is measured.
+        fcn_folder (*optional*): holds `<dataset>.safetensors`, evaluation networks; else one is trained, and cached.
+        num_seeds: how often everything that is drawn at random is drawn, with the seeds 0, 1, ...
+
+    Raises:
+        ValueError: for a dataset of another shape or other classes than the model's, or without classes.
+    """
+    train, test = (to_tensors(dataset[split]) for split in ("train", "test"))
+    label_names = dataset["train"].features["label"].names if train[1] is not None else []
+    check_dataset(model, train[0], label_names)
+    if num_seeds < 1:
+        raise ValueError(f"evaluation needs 1 seed or more, found {num_seeds}")
+    tokenizer = model.eval() if isinstance(model, NCVQVAEModel) else model.eval().tokenizer
+    on_device = [split[0].to(tokenizer.device) for split in (train, test)]
+    name = dataset["train"].info.config_name
+    network, description = evaluation_network(name, (on_device[0], train[1]), len(label_names), fcn_folder)
+    description["test_accuracy"] = accuracy(in_batches(network, on_device[1]).argmax(1).cpu(), test[1])
+    result = Evaluation(
+        train=train,
+        test=test,
+        label_names=label_names,
+        network=description,
+        reconstruction=in_batches(tokenizer.reconstruct, on_device[1]).cpu(),
+        test_codes=encode_all(tokenizer, on_device[1], "codes").cpu(),
+        sizes={"train": len(train[0]), "test": len(test[0])},
+    )
+    comparison = Comparison(train, test, len(label_names), network)
+    result.features = {"train": comparison.features(train[0]), "test": comparison.test_features}
+    _score_tokenizer(result, tokenizer, comparison)
+    if isinstance(model, NCVQVAEModel):
+        result.not_measured["generation"] = "this is of stage 1 alone, the tokenizer"
+    else:
+        _score_generation(result, model, comparison, num_seeds)
+    return result
+
+
+def check_dataset(model: Model, values: Tensor, label_names: list[str]) -> None:
+    """Raises `ValueError` for data that the model was not made for, or that has no classes."""
+    if not label_names:
+        raise ValueError("evaluation needs a column 'label': the features that it compares come from a classifier")
+    config = model.config if isinstance(model, NCVQVAEModel) else model.config.tokenizer_config
+    wanted, found = (config.num_channels, config.length), tuple(values.shape[1:])
+    if wanted != found:
+        takes = f"the checkpoint takes series of {wanted[0]} channels x {wanted[1]} samples"
+        raise ValueError(f"{takes}, the dataset has {found[0]} x {found[1]}")
+    known = [] if isinstance(model, NCVQVAEModel) else list(model.config.id2label.values())
+    if known and known != label_names:
+        raise ValueError(f"the checkpoint's classes are {', '.join(known)}; the dataset's {', '.join(label_names)}")
+
+
+def _score_tokenizer(result: Evaluation, tokenizer: NCVQVAEModel, comparison: Comparison) -> None:
+    reconstructed = comparison.features(result.reconstruction)
+    result.scores["reconstruction_fid"] = score(frechet_distance(result.features["test"], reconstructed))
+    splits = [values.to(tokenizer.device) for values in (result.train[0], result.test[0])]
+    for split, values in zip(("train", "test"), splits, strict=True):
+        for name, value in score_tokenizer(tokenizer, values).items():
+            result.scores[f"{split}_{name}"] = score(value)
+    labels = result.train[1], result.test[1]
+    quantized = [encode_all(tokenizer, values, "quantized").mean((2, 3)).cpu() for values in splits]
+    probed = thesis_probe(quantized[0], labels[0], quantized[1], labels[1])
+    embedded = [in_batches(tokenizer.embed, values).cpu() for values in splits]
+    try:
+        probed |= strong_probe(embedded[0], labels[0], embedded[1], labels[1])
+    except ValueError as error:
+        result.not_measured["strong probes"] = str(error)
+    result.scores |= {name: score(value) for name, value in probed.items()}
+
+
+def _score_generation(
+    result: Evaluation, model: MaskGITForTimeSeriesGeneration, comparison: Comparison, num_seeds: int
+) -> None:
+    """One round for each seed; intervals, and what the pictures show, for the first."""
+    num_samples, conditional = max(LEAST_GENERATED, len(result.test[0])), bool(model.config.num_labels)
+    wanted = synthetic_labels(result.train[1], len(result.label_names))
+    result.sizes |= {"generated": num_samples} | ({"generated_by_class": len(wanted)} if conditional else {})
+    rounds, intervals = [], {}
+    for seed in trange(num_seeds, desc="seeds", leave=False, disable=None):
+        values, codes, labels = generate(model, num_samples, None, seed)
+        features = comparison.features(values)
+        measures = comparison.distances(values, features, seed)
+        measures["memorisation"] = partial(comparison.memorisation, values, result.reconstruction)
+        if conditional:
+            synthetic = generate(model, len(wanted), wanted, seed)[0], wanted
+            measures["class_fid"] = partial(comparison.class_distance, synthetic)
+            measures["classifiers"] = partial(comparison.classification, synthetic, (values, labels), seed)
+            # As the papers sample: without a class.
+            null = comparison.features(generate(model, num_samples, "null", seed)[0])
+            measures["null_fid"] = partial(frechet_distance, comparison.test_features, null)
+            measures["null_inception_score"] = partial(comparison.inception_score, null, seed)
+        figures = _measure(measures, result.not_measured)
+        if seed == 0:
+            result.generated, result.generated_codes, result.features["generated"] = (values, labels), codes, features
+            bounds = comparison.intervals(values, features)
+            bounds |= {"class_fid": partial(comparison.class_interval, synthetic)} if conditional else {}
+            intervals = _measure({name: bounds[name] for name in bounds if name in figures}, {})
+        rounds.append(figures)
+    floors = comparison.distances(result.train[0], result.features["train"])
+    floors["inception_score"] = partial(comparison.inception_score, result.features["test"])
+    floors["class_fid"] = partial(comparison.class_distance, result.train)
+    real = _measure(floors, {})
+    real |= {f"null_{name}": real[name] for name in ("fid", "inception_score") if name in real}
+    for name in rounds[0]:
+        beside = {key: part[name] for key, part in (("real", real), ("interval", intervals)) if name in part}
+        result.scores[name] = score([figures[name] for figures in rounds if name in figures], **beside)
+    if not conditional:
+        for name in ("fid", "inception_score"):  # there is no other way to sample
+            if name in result.scores:
+                result.scores[f"null_{name}"] = result.scores[name]
+        result.not_measured["class-conditional FID and classification accuracy"] = "the checkpoint knows no classes"
+
+
+def _measure(measures: dict[str, Callable[[], object]], not_measured: dict[str, str]) -> dict[str, object]:
+    """What each gives, those that give several figures under their names; what has too few series is noted."""
+    figures = {}
+    for name, measure in measures.items():
+        try:
+            value = measure()
+        except ValueError as error:
+            not_measured[name.replace("_", " ")] = one_line(error)
+            continue
+        figures |= value if isinstance(value, dict) else {name: value}
+    return figures
+
+
+def generate(
+    model: MaskGITForTimeSeriesGeneration, num_samples: int, labels: Tensor | str | None, seed: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Series, codes and labels, on the CPU, with a progress bar. Without `labels`, those at the training's shares;
+    `"null"` is without a class.
+
+    Raises:
+        ValueError: for series that are not finite.
+    """
+    kind = "given" if isinstance(labels, Tensor) else str(labels)
+    generator = torch.Generator(model.device).manual_seed(derived_seed(seed, "evaluation", kind))
+    if labels is None and model.config.num_labels:
+        shares = torch.tensor(model.config.label_shares)
+        labels = torch.multinomial(shares, num_samples, True, generator=torch.Generator().manual_seed(seed))
+    parts = []
+    with tqdm(total=num_samples, desc=f"generating, seed {seed}", unit="series", leave=False, disable=None) as bar:
+        for start in range(0, num_samples, GENERATED_AT_A_TIME):
+            size = min(GENERATED_AT_A_TIME, num_samples - start)
+            chunk = labels[start : start + size] if isinstance(labels, Tensor) else labels
+            parts.append(model.generate(size, labels=chunk, generator=generator, return_codes=True))
+            bar.update(size)
+    values, codes = (torch.cat([part[key] for part in parts]).cpu() for key in ("values", "codes"))
+    if bad := int((~values.isfinite()).flatten(1).any(1).sum()):
+        raise ValueError(f"{bad} of {num_samples} generated series hold NaN or infinite values; train the model again")
+    return values, codes, labels

@@ -1,0 +1,1 @@
+"""From a checkpoint and its figures to a repository on the Hugging Face Hub."""

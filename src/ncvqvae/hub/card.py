@@ -1,0 +1,187 @@
+"""Model cards: every figure comes from the `metrics.json` that `ncvqvae evaluate` left, none is typed."""
+
+import json
+import re
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ..evaluation.measures import HEADLINES
+from ..evaluation.report import headline_table, legend, reproduction, verdicts
+from ..models.configuration_maskgit import MaskGITConfig
+from ..runtime import one_line, whole_file
+
+
+TASK = "time-series-generation"
+TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
+NEEDED = ("checkpoint", "weights_sha256", "dataset", "seeds", "network", "scores", "published")  # of metrics.json
+PICTURES = ("samples.png", "nearest.png")
+# Said of an id without an organisation.
+BARE_NAME = """`$name` is a folder of that name in the working directory, such as the one in `model_cards/` of the
+source. On the Hub the id is `<organisation>/$name`, whoever publishes it.
+
+"""
+
+
+def write_card(folder: Path, repo_id: str, config: MaskGITConfig) -> bool:
+    """Writes `README.md`, or keeps the one that a person has edited; returns whether it was kept.
+
+    Raises:
+        ValueError: for a folder that no card can be made from, or an edited card that is not true of it.
+    """
+    file, text = folder / "README.md", render_card(folder, repo_id, config)
+    if file.is_file():
+        found = file.read_text()
+        named = re.search(r'from_pretrained\("([^"]+)"\)', found)
+        if not named or found != render_card(folder, named[1], config):
+            check_card(found, folder, repo_id, config)
+            return True
+    with whole_file(file) as partial:
+        partial.write_text(text)
+    return False
+
+
+def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
+    """The card of a checkpoint's folder, which holds `metrics.json`, `recipe.yaml` and pictures.
+
+    What else there is to say of its training stands in `notes.md`, if there is one. An id without an organisation is
+    a folder's name.
+
+    Raises:
+        ValueError: for a folder that lacks one of them, naming the command that makes it, or that was measured on
+            another dataset than it was trained on.
+    """
+    fields = _fields(folder, repo_id, config)
+    data = ModelCardData(
+        license="apache-2.0",
+        library_name="transformers",
+        tags=TAGS,
+        model_name=fields["name"],
+        eval_results=card_results(read_metrics(folder)),
+    )
+    body = Template(resources.files(__package__).joinpath("model_card.md").read_text()).substitute(fields)
+    return f"---\n{data.to_yaml()}\n---\n\n{body}"
+
+
+def check_card(card: str, folder: Path, repo_id: str, config: MaskGITConfig) -> None:
+    """Raises `ValueError` for an edited card that lacks a fact of the rendered one, or has other figures for the Hub.
+
+    The rest is the person's own.
+    """
+    remedy = "delete README.md to have it written anew; what you have to say can stand in notes.md"
+    if not card.startswith("---\n"):
+        raise ValueError(f"{folder}/README.md has no metadata between lines of --- at its head; {remedy}")
+    try:
+        said = ModelCard(card).data.eval_results or []
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"the metadata of {folder}/README.md cannot be read ({one_line(error)}); {remedy}") from None
+    wanted = card_results(read_metrics(folder))
+    for result in (*wanted, *said):
+        if said.count(result) != wanted.count(result):
+            has, key = [], result.metric_type
+            for part in (said, wanted):
+                has.append(", ".join(str(one.metric_value) for one in part if one.metric_type == key) or "nothing")
+            raise ValueError(
+                f"the metadata of {folder}/README.md has {has[0]} for {key}, metrics.json {has[1]}; {remedy}"
+            )
+    fields = _fields(folder, repo_id, config)
+    facts = {
+        f"the line that loads {repo_id}": f'from_pretrained("{repo_id}")',
+        f"the line that loads {repo_id} without the package": f'from_pretrained("{repo_id}", trust_remote_code=True)',
+        "the table of metrics.json": f"\n\n{fields['table']}\n\n",
+        "the sentences on metrics.json": f"\n\n{fields['verdicts']}\n\n",
+        "the recipe of recipe.yaml": f"```yaml\n{fields['recipe']}\n```\n",
+        "the text of notes.md": fields["notes"],
+    }
+    for what, fact in facts.items():
+        if fact not in card:
+            raise ValueError(f"{folder}/README.md was edited and lacks {what}; {remedy}")
+
+
+def read_metrics(folder: Path) -> dict:
+    """`metrics.json`; raises `ValueError` for one that `ncvqvae evaluate` did not write."""
+    file = folder / "metrics.json"
+    try:
+        metrics = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{folder} lacks metrics.json, which the card is made from; {_again(folder)}") from None
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON ({error}); {_again(folder)}") from None
+    missing = [name for name in NEEDED if not isinstance(metrics, dict) or name not in metrics]
+    if missing:
+        raise ValueError(f"{file} lacks {missing[0]!r}; {_again(folder)}")
+    return metrics
+
+
+def card_results(metrics: dict) -> list[EvalResult]:
+    """The figures that the Hub reads."""
+    return [
+        EvalResult(
+            task_type=TASK,
+            dataset_type="ucr",
+            dataset_name=f"UCR {metrics['dataset']}",
+            dataset_split="test",
+            metric_type=key,
+            metric_name=label,
+            metric_value=round(metrics["scores"][key]["mean"], 4),
+        )
+        for key, label, _, _ in HEADLINES
+        if key in metrics["scores"]
+    ]
+
+
+def _fields(folder: Path, repo_id: str, config: MaskGITConfig) -> dict[str, str]:
+    """What the template leaves open."""
+    tokenizer, labels = config.tokenizer_config, list(config.id2label.values())
+    metrics = _check_folder(folder, tokenizer.dataset_name)
+    shape = f"{tokenizer.length} samples"
+    shape += f" in {tokenizer.num_channels} channels" if tokenizer.num_channels > 1 else ""
+    classes = ", ".join(labels) if len(labels) <= 10 else f"{labels[0]} to {labels[-1]}"
+    network = "The evaluation network is the one behind the published figures."
+    if metrics["network"]["source"] != "reference":
+        network = "The evaluation network is our own, so published FID and inception score compare only roughly."
+    name, notes = repo_id.split("/")[-1], folder / "notes.md"
+    table = headline_table(metrics["scores"], metrics["published"])
+    return {
+        "name": name,
+        "repo_id": repo_id,
+        "bare_name": "" if "/" in repo_id else Template(BARE_NAME).substitute(name=name),
+        "dataset": metrics["dataset"],
+        "shape": shape,
+        "classes": f"{len(labels)} classes ({classes})" if labels else "without classes",
+        "label": labels[0] if labels else "null",
+        "output_shape": f"(8, {tokenizer.num_channels}, {tokenizer.length})",
+        "num_codes": str(tokenizer.num_codes),
+        "codebook_size": str(tokenizer.codebook_size),
+        "steps": str(config.sampling_steps),
+        "network": network,
+        "legend": legend(table),
+        "table": "\n".join(table),
+        "verdicts": "\n".join(f"- {sentence}" for sentence in verdicts(metrics["scores"], metrics["published"])),
+        "recipe": (folder / "recipe.yaml").read_text().rstrip(),
+        "notes": f"{notes.read_text().strip()}\n\n" if notes.is_file() else "",
+        "reproduction": reproduction(metrics),
+    }
+
+
+def _check_folder(folder: Path, dataset: str | None) -> dict:
+    """The metrics of a checkpoint that was trained on `dataset`, whose folder has whatever a card needs."""
+    if dataset is None:
+        send = f"write a README.md of your own and send it with hf upload ORGANISATION/NAME {folder}"
+        raise ValueError(f"{folder} was trained on no dataset of the archive, which cards are made for; {send}")
+    metrics = read_metrics(folder)
+    if metrics["dataset"] != dataset:
+        found = f"{folder}/metrics.json is of {metrics['dataset']}, the checkpoint of {dataset}"
+        raise ValueError(f"{found}; {_again(folder)}")
+    for name in (*PICTURES, "recipe.yaml"):
+        if not (folder / name).is_file():
+            remedy = _again(folder) if name in PICTURES else f"train it again, or copy {name} there"
+            raise ValueError(f"{folder} lacks {name}, which the card is made from; {remedy}")
+    return metrics
+
+
+def _again(folder: Path) -> str:
+    return f"run ncvqvae evaluate {folder} --out {folder}"

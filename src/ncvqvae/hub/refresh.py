@@ -1,0 +1,62 @@
+"""Brings checkpoints' folders up to this version of the package: `python -m ncvqvae.hub.refresh FOLDER ...`.
+
+The code beside the weights is written anew, and card and report are rendered from `metrics.json`. Weights, figures and
+pictures stay as they are. `make cards` does this for every shipped checkpoint.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..evaluation.report import CAPTIONS, render
+from ..inference import load_model
+from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+from ..runtime import first_line, user_errors, whole_file
+from .card import render_card
+
+
+def refresh(folder: Path) -> None:
+    """Writes code, configuration, card and report of one checkpoint's folder.
+
+    The card is named after the folder, as those of shipped checkpoints are. A folder without `metrics.json` gets its
+    code only.
+
+    Raises:
+        ValueError: for a folder that holds no whole checkpoint, or whose figures no card can be made from.
+    """
+    model = load_model(MaskGITForTimeSeriesGeneration, folder)
+    with tempfile.TemporaryDirectory() as saved:
+        model.save_pretrained(saved)
+        code = {path.name for path in Path(saved).glob("*.py")}
+        for path in folder.glob("*.py"):
+            if path.name not in code:
+                path.unlink()
+        for name in (*sorted(code), "config.json"):
+            with whole_file(folder / name) as partial:
+                shutil.copyfile(Path(saved) / name, partial)
+    if not (folder / "metrics.json").is_file():
+        return
+    metrics = json.loads((folder / "metrics.json").read_text())
+    pictures = [name for name in CAPTIONS if (folder / name).is_file()]
+    texts = {"report.md": render(metrics, pictures), "README.md": render_card(folder, folder.name, model.config)}
+    for name, text in texts.items():
+        with whole_file(folder / name) as partial:
+            partial.write_text(text)
+
+
+def main(folders: Sequence[str]) -> int:
+    for name in folders:
+        try:
+            refresh(Path(name).resolve())
+        except user_errors() as error:
+            print(f"refresh: {first_line(error)}", file=sys.stderr)
+            return 2
+        print(f"refreshed {name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

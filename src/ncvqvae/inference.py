@@ -1,0 +1,84 @@
+"""Loading checkpoints whole, and applying a model to many series."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+from .models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+from .models.modeling_ncvqvae import NCVQVAEModel
+from .runtime import first_line, keep_freed_memory
+
+
+BATCH_SIZE = 256
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+
+class Batches(Protocol):
+    """What can be taken a batch at a time: a tensor, or series that are streamed from disk."""
+
+    def split(self, size: int) -> Iterable[Tensor]: ...
+
+
+def load_checkpoint(checkpoint: str | Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEModel:
+    """The model in a folder or a repository of the Hub: the composite model, or stage 1 where there is no more.
+
+    It is in evaluation mode, on a GPU where there is one.
+
+    Raises:
+        ValueError: for what is no checkpoint, or one that lacks weights, in one line.
+    """
+    return load_model(NCVQVAEModel if is_tokenizer(checkpoint) else MaskGITForTimeSeriesGeneration, checkpoint)
+
+
+def is_tokenizer(checkpoint: str | Path) -> bool:
+    """Whether a checkpoint holds stage 1 alone."""
+    with contextlib.suppress(OSError):  # `load_model` explains what is wrong
+        model_type = PreTrainedConfig.get_config_dict(checkpoint)[0].get("model_type")
+        return model_type == NCVQVAEModel.config_class.model_type
+    return False
+
+
+def load_model(kind: type[Model], checkpoint: str | Path) -> Model:
+    """A model of one class from a checkpoint; see `load_checkpoint`."""
+    name = str(checkpoint)
+    if not Path(name).is_dir() and (name.count("/") > 1 or name.startswith((".", "/"))):
+        raise ValueError(f"there is no folder {name}")
+    silence_transformers()
+    if not torch.cuda.is_available():
+        keep_freed_memory()
+    try:
+        model, report = kind.from_pretrained(checkpoint, output_loading_info=True)
+    except OSError as error:
+        raise ValueError(f"{name} is not a whole checkpoint, here or on the Hub: {first_line(error)}") from None
+    if missing := report["missing_keys"]:
+        raise ValueError(f"{name} lacks weights, for example {min(missing)}; train it again or copy it again")
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def silence_transformers() -> None:
+    """Keeps transformers' own reports and progress bars out of what a command prints."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+@torch.no_grad()
+def in_batches(
+    function: Callable[[Tensor], Tensor], values: Batches, device: torch.device | str | None = None
+) -> Tensor:
+    """`function` of `values`, `BATCH_SIZE` rows at a time and without gradients.
+
+    Args:
+        function: takes and returns a tensor of the same number of rows.
+        values: a tensor or `StreamedValues`.
+        device (*optional*): where each batch is computed; the result is then on the CPU. Without it nothing moves.
+    """
+    if device is None:
+        return torch.cat([function(batch) for batch in values.split(BATCH_SIZE)])
+    return torch.cat([function(batch.to(device)).cpu() for batch in values.split(BATCH_SIZE)])

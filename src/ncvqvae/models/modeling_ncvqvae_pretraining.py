@@ -1,0 +1,154 @@
+"""How stage 1 is trained: two branches, reconstruction and a non-contrastive objective."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.utils import ModelOutput
+
+from .configuration_ncvqvae import NCVQVAEConfig
+from .distributed import BatchNorm2d, gather_batch, mean_over_batch
+from .modeling_ncvqvae import NCVQVAEModel, NCVQVAEPreTrainedModel
+from .projector import Projector
+from .ssl_objectives import barlow_twins_loss, vibcreg_loss
+
+
+@dataclass
+class NCVQVAEForPreTrainingOutput(ModelOutput):
+    """
+    Args:
+        loss (scalar): the weighted sum of the losses below, with the weights in the configuration.
+        time_loss, spectrogram_loss (scalars): mean squared errors of the reconstruction of the scaled series.
+        commitment_loss (scalar): mean squared distance of latents to their codes.
+        augmented_time_loss, augmented_spectrogram_loss (scalars, *optional*): of the augmented branch.
+        ssl_loss (scalar, *optional*): the objective.
+        perplexity, usage (scalars): of the codes in the batch.
+        reconstruction (`torch.FloatTensor` of shape `(batch, channels, length)`): in the units of the data.
+        codes (`torch.LongTensor` of shape `(batch, num_codes)`).
+    """
+
+    loss: Tensor | None = None
+    time_loss: Tensor | None = None
+    spectrogram_loss: Tensor | None = None
+    commitment_loss: Tensor | None = None
+    augmented_time_loss: Tensor | None = None
+    augmented_spectrogram_loss: Tensor | None = None
+    ssl_loss: Tensor | None = None
+    perplexity: Tensor | None = None
+    usage: Tensor | None = None
+    reconstruction: Tensor | None = None
+    codes: Tensor | None = None
+
+
+class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
+    """The tokenizer, the projector and the losses of NC-VQVAE (Mathisen et al., arXiv 2408.16613, section 3).
+
+    The original view is quantized. The augmented view passes the same encoder and decoder without quantization; its
+    reconstruction is a regulariser. The objective compares the projections of the quantized original and of the
+    continuous augmented view; its gradient reaches the encoder through both.
+    """
+
+    _auto_class = "AutoModelForPreTraining"  # so that a save carries the code
+
+    def __init__(self, config: NCVQVAEConfig):
+        super().__init__(config)
+        self.tokenizer = NCVQVAEModel(config)
+        if config.ssl_objective is not None:
+            self.projector = Projector(config.dim, config.projector_dim, config.ssl_objective == "vibcreg")
+        self.post_init()
+
+    def forward(
+        self,
+        values: Tensor,
+        augmented_values: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> NCVQVAEForPreTrainingOutput:
+        """The losses of a batch; both views are `(batch, channels, length)` in the units of the data.
+
+        `generator` draws what the codebook needs (start and revival). Without `augmented_values` there is one branch.
+
+        Raises:
+            ValueError: for series of another shape than the model's, or a training step without the second view where
+                the configuration names an objective. That values are finite is not checked at every step.
+        """
+        config, tokenizer = self.config, self.tokenizer
+        if self.training and augmented_values is None and config.ssl_objective is not None:
+            raise ValueError(f"{config.ssl_objective} needs augmented_values; set ssl_objective to None to do without")
+
+        for view in (values, augmented_values):
+            if view is not None:
+                tokenizer.check_shape(view)
+        scaled = tokenizer.scale(values)
+        spectrogram = tokenizer.time_frequency(scaled)
+        quantization = tokenizer.quantizer(tokenizer.encode_spectrogram(spectrogram), generator)
+        reconstruction, decoded = tokenizer.decode_latents(quantization.quantized)
+        losses = {
+            "time_loss": F.mse_loss(reconstruction, scaled),
+            "spectrogram_loss": F.mse_loss(decoded, spectrogram),
+            "commitment_loss": quantization.commitment_loss,
+        }
+        if augmented_values is not None:
+            losses |= self._augmented_losses(augmented_values, quantization.quantized)
+        if self.training:  # the objective is of the whole batch already
+            names = [name for name in losses if name != "ssl_loss"]
+            means = mean_over_batch(*[losses[name] for name in names], count=len(values))
+            losses |= dict(zip(names, means, strict=True))
+        return NCVQVAEForPreTrainingOutput(
+            loss=sum(self._weights[name] * value for name, value in losses.items()),
+            **losses,
+            perplexity=quantization.perplexity,
+            usage=quantization.usage,
+            reconstruction=tokenizer.scale.inverse(reconstruction),
+            codes=quantization.codes,
+        )
+
+    def _augmented_losses(self, augmented_values: Tensor, quantized: Tensor) -> dict[str, Tensor]:
+        tokenizer = self.tokenizer
+        scaled = tokenizer.scale(augmented_values)
+        spectrogram = tokenizer.time_frequency(scaled)
+        with frozen_running_statistics(tokenizer):
+            latents = tokenizer.encode_spectrogram(spectrogram)
+            reconstruction, decoded = tokenizer.decode_latents(latents)
+        losses = {
+            "augmented_time_loss": F.mse_loss(reconstruction, scaled),
+            "augmented_spectrogram_loss": F.mse_loss(decoded, spectrogram),
+        }
+        if self.config.ssl_objective is not None:
+            objective = vibcreg_loss if self.config.ssl_objective == "vibcreg" else barlow_twins_loss
+            projections = self.projector(quantized, latents)
+            if self.training:
+                projections = [gather_batch(view) for view in projections]
+            losses["ssl_loss"] = objective(*projections)
+        return losses
+
+    @property
+    def _weights(self) -> dict[str, float]:
+        config = self.config
+        return {
+            "time_loss": config.time_weight,
+            "spectrogram_loss": config.spectrogram_weight,
+            "commitment_loss": config.commitment_weight,
+            "augmented_time_loss": config.augmented_weight * config.time_weight,
+            "augmented_spectrogram_loss": config.augmented_weight * config.spectrogram_weight,
+            "ssl_loss": config.ssl_weight,
+        }
+
+
+@contextmanager
+def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch norm uses the batch's statistics, and its running ones stay as they are.
+
+    Evaluation sees original series and quantized latents only, so the statistics of the augmented branch (other
+    series, continuous latents) have no place in the running ones. In the reference they mix.
+    """
+    norms = [m for m in module.modules() if isinstance(m, BatchNorm2d)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

@@ -1,0 +1,153 @@
+"""This process: its rank, its seeds, its errors and interrupts, and how it writes files.
+
+Only the standard library is imported at the top, so that every command starts at once.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+# Parameters of mallopt(3), as malloc.h numbers them.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+def is_first_process() -> bool:
+    """Whether this is rank 0 of the processes that a launcher has started, or the only process."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def process_state() -> "PartialState":
+    """Accelerate's view of this process: its rank, its device. The first call joins the group of processes.
+
+    Accelerate ignores a launcher on a machine without a GPU unless ACCELERATE_USE_CPU is set: each process would
+    believe that it is alone. So this function asks for CPU processes itself.
+    """
+    import torch
+    from accelerate import PartialState
+
+    launched = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    return PartialState(cpu=asked or (launched and not torch.cuda.is_available()))
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed for each combination of parts, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()[:7])
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an error in one line; the name of its class where it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, for a person to read.
+
+    A configuration's own error arrives wrapped by huggingface_hub; its cause says what is wrong.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+
+    reason = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
+    lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def user_errors() -> tuple[type[Exception], ...]:
+    """The errors whose first line tells a user what to put right."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    return ValueError, OSError, RuntimeError, FloatingPointError, StrictDataclassError
+
+
+def print_failure(line: str) -> None:
+    """Prints why this process ends.
+
+    If all ranks fail alike, only rank 0 prints: the others wait until the launcher, which ends all processes when one
+    has ended, has stopped them. A rank that fails alone prints after the wait.
+    """
+    if not is_first_process():
+        time.sleep(3 + int(os.environ.get("LOCAL_RANK", "0")))
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A temporary path in the same folder. It becomes `path` when the block ends, and is deleted if the block fails.
+
+    So nobody ever sees half of a file. The temporary name keeps the ending, by which libraries choose a format.
+    """
+    path = Path(path)
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def bars_for_terminals() -> Iterator[None]:
+    """Shows progress bars of Datasets and transformers in the first process only, and only on a terminal."""
+    import datasets
+    from transformers.utils import logging
+
+    restore = []
+    if not (is_first_process() and sys.stderr.isatty()):
+        if not datasets.are_progress_bars_disabled():
+            datasets.disable_progress_bars()
+            restore.append(datasets.enable_progress_bars)
+        if logging.is_progress_bar_enabled():
+            logging.disable_progress_bar()
+            restore.append(logging.enable_progress_bar)
+    try:
+        yield
+    finally:
+        for enable in restore:
+            enable()
+
+
+@contextlib.contextmanager
+def deferred_interrupt() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; a second Ctrl-C interrupts as usual."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # other threads receive no signals
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    if before != signal.SIG_IGN:  # ignored in a shell's background jobs
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc not to return freed memory to the system, for the life of the process.
+
+    A step of training or sampling frees and allocates the same hundreds of megabytes again and again. By default glibc
+    returns large blocks at once, and the system hands them out again zeroed, at a page fault for every four kilobytes.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 1 << 30), (M_TOP_PAD, 1 << 28)):
+        libc.mallopt(parameter, value)

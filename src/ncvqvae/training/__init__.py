@@ -1,0 +1,1 @@
+"""From a training split and a recipe to a checkpoint."""

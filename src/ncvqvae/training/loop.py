@@ -1,0 +1,221 @@
+"""The one training loop of both stages, on Accelerate, with checkpoints that resume to the same result.
+
+Every random draw of a step comes from generators that are seeded by (seed, stage, step), so a step is a function of
+the state before it and its number: nothing else has to be saved to go on as if never stopped.
+"""
+
+import math
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ..models.distributed import num_processes, sum_over_processes
+from ..models.precision import autocast
+from ..runtime import deferred_interrupt, derived_seed, keep_freed_memory, process_state
+from .checkpoints import Checkpoints, History
+from .recipes import TrainingSettings
+from .run_folder import Run
+from .trackers import Tracker
+
+
+LOG_STEPS = 10  # reading a loss waits for the device
+
+Inputs = dict[str, Tensor]
+
+
+@dataclass
+class Stage:
+    """What the loop needs to know of a stage.
+
+    Args:
+        name: of the stage, in folders and on the progress bar.
+        num_series: size of the training split.
+        inputs: the model's arguments for the series at given indices, drawn with the step's generator.
+        evaluate: scores of the held-out series, by name; `None` where none are held out.
+        draw: a picture of series as the model makes them now, into a file.
+        frozen: parts of the model that stay in evaluation mode.
+        smaller: the setting that makes the model smaller, for when memory is short.
+    """
+
+    name: str
+    num_series: int
+    inputs: Callable[[Tensor, torch.Generator], Inputs]
+    evaluate: Callable[[nn.Module], dict[str, float]] | None = None
+    draw: Callable[[nn.Module, Path], None] | None = None
+    frozen: Sequence[nn.Module] = ()
+    smaller: str | None = None
+
+
+def fit(model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run) -> History:
+    """Trains `model` in place; checkpoints go to `run.work_dir / stage.name / checkpoint-<step>`.
+
+    With `run.resume` it goes on from the newest whole checkpoint there, if there is one.
+
+    Raises:
+        FloatingPointError: for a loss or a gradient that is not finite.
+        KeyboardInterrupt: on Ctrl-C, after the step and a checkpoint of it.
+        OSError: for a checkpoint that cannot be saved.
+        RuntimeError: out of memory, with the setting to change.
+    """
+    loop = _Loop(model, stage, settings, run)
+    try:
+        with deferred_interrupt() as asked:
+            loop.run(asked)
+        if loop.is_asked(asked):  # since it was last looked for, in the last evaluation say
+            loop.stop(loop.num_steps)
+    except KeyboardInterrupt as interrupt:
+        what = str(interrupt) or f"{stage.name} interrupted"
+        raise KeyboardInterrupt(f"{what}; a training goes on with the same command and --resume") from None
+    except (RuntimeError, MemoryError) as error:
+        said = str(error)
+        if not isinstance(error, MemoryError) and not any(sign in said for sign in ("out of memory", "t allocate")):
+            raise
+        hint = f"lower {stage.name}_training.batch_size (now {settings.batch_size})"
+        hint += f", or {stage.smaller}" if stage.smaller else ""
+        hint += f", or set {stage.name}_training.precision to bf16" if settings.precision == "no" else ""
+        raise RuntimeError(f"out of memory in {stage.name}: {hint}") from error
+    finally:
+        loop.tracker.close()
+    model.eval().to(memory_format=torch.contiguous_format)  # as a loaded one, which has to compute bitwise the same
+    return loop.history
+
+
+class _Loop:
+    """The state of a training: `fit`, in parts."""
+
+    def __init__(self, model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run):
+        folder, report_to = run.work_dir / stage.name, run.recipe.report_to
+        # Every rank keeps the codebook itself, from sums over all, so no rank's buffers overwrite another's.
+        ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
+        process_state()  # before Accelerate decides by itself how many processes there are
+        # The loop casts itself, as the recipe says, whatever the launcher's environment says.
+        self.accelerator = Accelerator(
+            mixed_precision="no", log_with=report_to, project_dir=folder, kwargs_handlers=[ddp]
+        )
+        self.device = self.accelerator.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.tracker = Tracker(self.accelerator, report_to, stage.name, run.recipe.to_dict())
+        self.model, self.stage, self.settings = model, stage, settings
+        self.seed, self.resume = run.recipe.seed, run.resume
+        self.history, self.num_steps = History(), settings.num_steps(stage.num_series)
+        self.batch_size = min(settings.batch_size, stage.num_series * settings.repeats)
+        if self.batch_size < num_processes():
+            raise ValueError(f"{num_processes()} processes share batches of {self.batch_size}: start fewer processes")
+        # The layout that convolutions compute in; in PyTorch's own one each would copy its weights and inputs.
+        model.to(memory_format=torch.channels_last)
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(
+            self.parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        # Not prepared: Accelerate would step it once for each process.
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: (1 + math.cos(math.pi * step / self.num_steps)) / 2
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of PyTorch's name for `broadcast_buffers`
+            self.wrapped, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.accelerator.register_for_checkpointing(self.scheduler)
+        self.checkpoints = Checkpoints(folder, settings.save_total_limit, self.accelerator)
+        self.generator = torch.Generator(self.device)
+
+    def run(self, asked: threading.Event) -> None:
+        start = self.checkpoints.load(self.history) if self.resume else 0
+        self._train_mode()
+        if start:
+            self._evaluate(start)  # a checkpoint is older than the evaluation of its step
+        shown = None if self.accelerator.is_main_process else True  # None: where there is a terminal
+        with tqdm(total=self.num_steps, initial=start, desc=self.stage.name, unit="step", disable=shown) as bar:
+            for done in range(start + 1, self.num_steps + 1):
+                saving = done % self.settings.save_steps == 0 or done == self.num_steps
+                self._step(done, bar, logged=done % LOG_STEPS == 0 or saving)
+                stopping = self._may_ask(done) and self.is_asked(asked)
+                if saving or stopping:  # before evaluating, which may fail
+                    self.checkpoints.save(done, self.history)
+                if stopping:
+                    self.stop(done)
+                self._evaluate(done)
+
+    def _step(self, done: int, bar: tqdm, logged: bool) -> None:
+        name, settings = self.stage.name, self.settings
+        self.generator.manual_seed(derived_seed(self.seed, name, done - 1))
+        order = derived_seed(self.seed, name, "order")
+        indices = batch_indices(done - 1, self.batch_size, self.stage.num_series, order).to(self.device)
+        inputs = _share(self.stage.inputs(indices, self.generator), self.accelerator)
+        # Not Accelerate's own mixed precision, which is fixed for the life of the process.
+        with autocast(self.device, settings.precision):
+            output = self.wrapped(**inputs, generator=self.generator)
+        self.accelerator.backward(output.loss)
+        if settings.max_grad_norm is not None:
+            norm = self.accelerator.clip_grad_norm_(self.parameters, settings.max_grad_norm)
+        elif logged:
+            norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        learning_rate = self.scheduler.get_last_lr()[0]
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad()
+        bar.update()
+        if logged:
+            row = {key: value.item() for key, value in output.items() if value.ndim == 0}
+            row |= {"learning_rate": learning_rate, "gradient_norm": norm.item()}
+            for key in ("loss", "gradient_norm"):
+                if not math.isfinite(row[key]):
+                    raise FloatingPointError(f"the {key} of {name} is {row[key]} at step {done}; lower learning_rate")
+            self.history.training.append({"step": done} | row)
+            self.tracker.log(row, done)
+            bar.set_postfix(loss=f"{row['loss']:.3f}")
+
+    @torch.no_grad()
+    def _evaluate(self, done: int) -> None:
+        if not (done % self.settings.eval_steps == 0 or done == self.num_steps):
+            return
+        self.model.eval()
+        if self.stage.evaluate is not None:
+            scores = self.stage.evaluate(self.model)
+            self.history.validation.append(scores | {"step": done})
+            self.tracker.log(scores, done, "validation_")
+        if self.stage.draw is not None:
+            self.tracker.picture(lambda file: self.stage.draw(self.model, file), done)
+        self._train_mode()
+
+    def _train_mode(self) -> None:
+        self.model.train()
+        for part in self.stage.frozen:
+            part.eval()
+
+    def _may_ask(self, done: int) -> bool:
+        """Whether to look for Ctrl-C after this step. Several GPUs do so now and then only: to agree is to wait."""
+        return self.device.type != "cuda" or num_processes() == 1 or done % LOG_STEPS == 0
+
+    def is_asked(self, asked: threading.Event) -> bool:
+        """Whether Ctrl-C came, to any process."""
+        if num_processes() == 1:
+            return asked.is_set()
+        return bool(sum_over_processes(torch.tensor(float(asked.is_set()), device=self.device)))
+
+    def stop(self, done: int) -> None:
+        raise KeyboardInterrupt(f"{self.stage.name} stopped and saved at step {done} of {self.num_steps}")
+
+
+def _share(inputs: Inputs, accelerator: Accelerator) -> Inputs:
+    """This process's part of a batch that all have drawn alike."""
+    if accelerator.num_processes == 1:
+        return inputs
+    rank, world = accelerator.process_index, accelerator.num_processes
+    return {name: tensor.tensor_split(world)[rank] for name, tensor in inputs.items()}
+
+
+def batch_indices(step: int, batch_size: int, num_series: int, seed: int) -> Tensor:
+    """The series of a step: the next `batch_size` of an endless row of shuffled epochs, each its own permutation."""
+    first, last = step * batch_size, (step + 1) * batch_size
+    epochs = range(first // num_series, (last - 1) // num_series + 1)
+    orders = [torch.randperm(num_series, generator=torch.Generator().manual_seed(seed + epoch)) for epoch in epochs]
+    return torch.cat(orders)[first - epochs[0] * num_series :][:batch_size]

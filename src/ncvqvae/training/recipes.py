@@ -1,0 +1,199 @@
+"""Run settings: dataclasses, filled from one small YAML file and then from the command line. Unknown keys are
+errors.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
+
+from ..models.configuration_maskgit import MaskGITConfig
+from ..models.configuration_ncvqvae import NCVQVAEConfig
+from ..runtime import one_line
+from .augmentations import check_views
+
+
+# What the data decides, so that no recipe may.
+FROM_DATA = {
+    *("num_channels", "length", "mean", "std", "dataset_name"),
+    *("tokenizer_config", "id2label", "label2id", "label_shares"),
+}
+
+
+@strict
+@dataclass
+class TrainingSettings:
+    """How one stage is optimised: AdamW with a cosine schedule to zero.
+
+    Args:
+        num_epochs: passes over the training series, rounded up to whole batches, unless `max_steps` says otherwise.
+        max_steps: optimiser steps.
+        batch_size: series a step; never more than the training split has, times `repeats`.
+        repeats: how often an epoch shows each series, each time in another view or under another mask.
+        learning_rate, weight_decay: of AdamW.
+        max_grad_norm: clips the gradient's norm.
+        precision: of products and convolutions; the quantizer, the objectives and the transform are in float32 always.
+            `"no"` is float32, `"bf16"` bfloat16, `"auto"` the latter where the hardware has it.
+        eval_steps: steps between scores of the held-out series.
+        save_steps: steps between checkpoints to resume from.
+        save_total_limit: how many of them to keep.
+    """
+
+    num_epochs: int = 1000
+    max_steps: int | None = None
+    batch_size: int = 128
+    repeats: int = 1
+    learning_rate: float | int = 1e-3
+    weight_decay: float | int = 1e-3
+    max_grad_norm: float | int | None = None
+    precision: Literal["auto", "no", "bf16"] = "auto"
+    eval_steps: int = 100
+    save_steps: int = 500
+    save_total_limit: int = 2
+
+    def validate_ranges(self) -> None:
+        for name in (
+            "num_epochs",
+            "max_steps",
+            "batch_size",
+            "repeats",
+            "eval_steps",
+            "save_steps",
+            "save_total_limit",
+        ):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, found {value}")
+        for name in ("learning_rate", "max_grad_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0, found {value}")
+
+    def num_steps(self, num_series: int) -> int:
+        """Optimiser steps of the stage on so many training series."""
+        per_epoch = -(-num_series * self.repeats // self.batch_size)
+        return self.max_steps or self.num_epochs * per_epoch
+
+
+@strict
+@dataclass
+class Recipe:
+    """A whole run. `tokenizer` and `prior` hold fields of `NCVQVAEConfig` and `MaskGITConfig`.
+
+    Args:
+        seed: of every random draw.
+        validation_fraction: share of the training split held out of training, to watch it. The test split is never
+            seen.
+        report_to: tracker (`"tensorboard"`, `"wandb"`, `"trackio"`), or `None`.
+        tokenizer: architecture and losses of stage 1.
+        views: ordered list of augmentations, `flip` or `gaussian_noise: {std: 0.1}`; none leaves one branch.
+        tokenizer_training: how stage 1 is optimised.
+        prior: architecture of stage 2 and how it samples by default.
+        prior_training: how stage 2 is optimised.
+        code_temperature: at 0 the prior learns the nearest codes; above, codes drawn anew each step with probability
+            proportional to exp(-distance^2 / temperature), as the reference does at 1.
+    """
+
+    seed: int = 0
+    validation_fraction: float | int = 0.1
+    report_to: Literal["tensorboard", "wandb", "trackio"] | None = "tensorboard"
+    tokenizer: dict[str, Any] = field(default_factory=dict)
+    views: list[Any] = field(default_factory=lambda: ["gaussian_noise"])
+    tokenizer_training: TrainingSettings = field(default_factory=TrainingSettings)
+    prior: dict[str, Any] = field(default_factory=dict)
+    prior_training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=256))
+    code_temperature: float | int = 0.0
+
+    def validate_parts(self) -> None:
+        for section, config in (("tokenizer", NCVQVAEConfig), ("prior", MaskGITConfig)):
+            known = set(config.__annotations__) - FROM_DATA
+            for key in getattr(self, section):
+                if key not in known:
+                    raise ValueError(unknown_key(f"{section}.{key}", [f"{section}.{name}" for name in known]))
+            # The real length comes with the data: here one that no setting is too large for.
+            config(**getattr(self, section) | ({"length": 2**24} if config is NCVQVAEConfig else {}))
+        check_views(self.views)
+        if self.tokenizer.get("ssl_objective", NCVQVAEConfig.ssl_objective) is not None and not self.views:
+            raise ValueError("an objective compares two views: name some under 'views', or set ssl_objective: null")
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction must lie in [0, 1), found {self.validation_fraction}")
+        if not 0 <= self.code_temperature < float("inf"):
+            raise ValueError(f"code_temperature must be at least 0, found {self.code_temperature}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_recipe(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe from a YAML file, the defaults where it says nothing, and overrides such as `prior.hidden_size=128`
+    last.
+
+    Raises:
+        ValueError: for a missing file, an unknown key or a value out of place, in one line.
+    """
+    data: Any = {}
+    if path is not None:
+        try:
+            data = yaml.safe_load(Path(path).read_text()) or {}
+        except FileNotFoundError:
+            raise ValueError(f"there is no recipe {path}") from None
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not YAML: {one_line(error)}") from None
+        if not isinstance(data, dict):
+            raise ValueError(f"{path} must hold keys and values, found {type(data).__name__}")
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator:
+            raise ValueError(f"an override is key=value, found {override!r}")
+        *parents, last = key.split(".")
+        section = data
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise ValueError(f"{key!r} is no key: {parent!r} holds the value {section!r}")
+        try:
+            section[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{override!r} is not YAML: {one_line(error)}") from None
+    try:
+        return _build(Recipe, data)
+    except StrictDataclassError as error:
+        raise ValueError(one_line(error.__cause__ or error)) from None
+
+
+def _build(kind: type, data: Mapping[str, Any], prefix: str = "") -> Any:
+    known = {f.name: f for f in fields(kind)}
+    arguments = {}
+    for key, value in data.items():
+        if key not in known:
+            raise ValueError(unknown_key(prefix + str(key), [prefix + name for name in known]))
+        annotation = known[key].type
+        if dataclasses.is_dataclass(annotation):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{prefix}{key} must hold keys and values, found {value!r}")
+            value = _build(annotation, value, f"{prefix}{key}.")
+        arguments[key] = _number(value)
+    return kind(**arguments)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads `1e-3`, without a point, as text."""
+    if isinstance(value, dict):
+        return {key: _number(one) for key, one in value.items()}
+    if isinstance(value, str) and "e" in value.lower():
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def unknown_key(key: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, known, 1, 0.5)
+    return f"unknown key {key!r}" + (f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}")

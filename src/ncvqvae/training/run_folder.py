@@ -1,0 +1,157 @@
+"""What a run is given, its folders, and how its model is saved."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from ..runtime import bars_for_terminals, process_state, whole_file
+from .finetuning import Start
+from .recipes import Recipe
+
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
+
+
+@dataclass
+class Run:
+    """What a training run is given.
+
+    Args:
+        recipe: the settings.
+        work_dir: for checkpoints to resume from, and for the trackers' files; each stage has a folder in it.
+        resume: go on with what `work_dir` holds.
+        start: the checkpoint that is trained further, if there is one.
+    """
+
+    recipe: Recipe
+    work_dir: Path
+    resume: bool = False
+    start: Start = field(default_factory=Start)
+
+
+@bars_for_terminals()
+def save(model: PreTrainedModel, folder: str | Path, recipe: Recipe | None = None) -> None:
+    """`save_pretrained`, a file at a time under its own name only when it is whole; other files in the folder stay.
+
+    With a recipe, `recipe.yaml` says what the model was trained by.
+
+    Raises:
+        OSError: where it cannot be saved, on a full disk say.
+    """
+    if not process_state().is_main_process:
+        return
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".partial-*/"):  # by a run that was killed as it saved
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+            model.save_pretrained(partial)
+            if recipe is not None:
+                (Path(partial) / "recipe.yaml").write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False))
+            for file in Path(partial).iterdir():
+                file.chmod(0o644)
+                shutil.move(file, folder / file.name)
+    except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own for a full disk
+        raise OSError(f"cannot save the model in {folder} ({error}): make room and resume") from None
+
+
+def default_output_dir(dataset: str, only: str | None = None) -> Path:
+    """`ncvqvae-gunPoint` for GunPoint, a bare name for `AutoModel.from_pretrained`; stage 1 alone goes to
+    `ncvqvae-gunPoint-tokenizer`.
+    """
+    ending = "-tokenizer" if only == "tokenizer" else ""
+    return Path(f"ncvqvae-{dataset[:1].lower()}{dataset[1:]}{ending}")
+
+
+def default_work_dir(output_dir: str | Path) -> Path:
+    """`runs/<output_dir>`, so that two checkpoints of one name in different folders do not share it."""
+    path = Path(output_dir).resolve()
+    return Path("runs") / path.relative_to(Path.cwd() if path.is_relative_to(Path.cwd()) else path.anchor)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises `ValueError` for a folder that cannot be written, before hours of training and not after.
+
+    Leaves nothing behind. Only the main process checks, so that ranks do not delete each other's folders.
+    """
+    if not process_state().is_main_process:
+        return
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def note_run(folder: Path, facts: dict, resume: bool) -> None:
+    """Writes the facts of a run to `folder / run.json`. A run that does not resume deletes earlier checkpoints first.
+
+    Raises:
+        ValueError: where the run to resume was another, naming the field.
+    """
+    file, facts = folder / "run.json", json.loads(json.dumps(facts))
+    with process_state().main_process_first():
+        if not process_state().is_main_process:
+            return
+        # Of this run's own folders alone: others' may lie below.
+        places = (folder, folder / "tokenizer", folder / "prior")
+        checkpoints = [path for place in places for path in place.glob("*checkpoint-*") if path.is_dir()]
+        if resume and checkpoints and not file.is_file():
+            raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
+        if resume and checkpoints:
+            for name, old, new in changes(json.loads(file.read_text()), facts):
+                raise ValueError(f"cannot resume: {name} was {old!r} in {file} and is {new!r} now")
+            return
+        for path in checkpoints:
+            shutil.rmtree(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as partial:
+            partial.write_text(json.dumps(facts, indent=1))
+
+
+@contextlib.contextmanager
+def only_run_in(folder: Path) -> Iterator[None]:
+    """Raises `ValueError` where another run still trains in the folder, one whose launcher was killed say."""
+    if fcntl is None or not process_state().is_main_process:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"another training runs in {folder}; wait for it, stop it, or choose --work-dir"
+            ) from None
+        yield
+
+
+def changes(before: dict, now: dict, prefix: str = "") -> Iterator[tuple[str, object, object]]:
+    """The settings in which two runs differ, `prior_training.batch_size` say, with the values of both.
+
+    Not those on which no number of a run depends: they may change when a tracker is lost or a disk is full.
+    """
+    for key in before | now:
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from changes(old, new, f"{prefix}{key}.")
+        elif old != new and key not in ("report_to", "save_total_limit"):
+            yield f"{prefix}{key}", old, new

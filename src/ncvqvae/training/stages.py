@@ -1,0 +1,184 @@
+"""The two stages of a run: a tokenizer is trained on series, then a prior on the tokenizer's codes."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from ..data.streaming import StreamedValues, chunks
+from ..data.training_split import TrainingData
+from ..evaluation.plots import plot_reconstructions, plot_samples
+from ..evaluation.stage_scores import encode_all, score_prior, score_tokenizer
+from ..models.configuration_ncvqvae import NCVQVAEConfig
+from ..models.distributed import num_processes
+from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+from ..models.modeling_ncvqvae import NCVQVAEModel
+from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
+from ..runtime import derived_seed, process_state
+from .augmentations import augment
+from .checkpoints import History
+from .finetuning import Start
+from .loop import Inputs, Stage, fit
+from .recipes import Recipe
+from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
+
+
+DRAWN = 64  # series in the pictures that a tracker gets
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    output_dir: str | Path,
+    work_dir: str | Path | None = None,
+    resume: bool = False,
+    start: Start | None = None,
+    only: Literal["tokenizer", "prior"] | None = None,
+) -> tuple[MaskGITForTimeSeriesGeneration | NCVQVAEModel, dict[str, History]]:
+    """Trains both stages on a training split and saves the composite checkpoint.
+
+    Args:
+        dataset: with the columns `values` and, for a class-conditional model, `label`; see `series_dataset`.
+        recipe: the settings.
+        output_dir: the checkpoint's folder.
+        work_dir (*optional*, defaults to `runs/<output_dir>`): for checkpoints to resume from. Whatever another run
+            left there is deleted.
+        resume: go on with what `work_dir` holds.
+        start: fine-tune this checkpoint, with the sizes of its networks.
+        only: train one stage. `"tokenizer"` saves stage 1 without a prior, for a prior knows only the codes of the
+            tokenizer that it was trained on; `"prior"` trains stage 2 on the tokenizer of `start`.
+
+    Returns:
+        The model, in evaluation mode, and the histories of `"tokenizer"` and `"prior"`.
+
+    Raises:
+        ValueError: for data or a folder that cannot be used, or a run to resume that was another, in one line.
+    """
+    start = start or Start()
+    start.check(output_dir, only)
+    data = TrainingData.from_dataset(dataset, recipe.seed, recipe.validation_fraction)
+    work_dir = Path(work_dir or default_work_dir(output_dir))
+    run = Run(start.adapt(recipe, data.values.shape[2]), work_dir, resume, start)
+    config = tokenizer_config(data, run.recipe)
+    check_writable(Path(output_dir))
+    with only_run_in(work_dir):
+        check_run(data, run)
+        histories = {}
+        if only == "prior":
+            model = start.kept_tokenizer(config).to(data.values.device)
+        else:
+            pretrained, histories["tokenizer"] = train_tokenizer(data, run)
+            model = pretrained.tokenizer
+        if only != "tokenizer":
+            model, histories["prior"] = train_prior(model, data, run)
+        save(model, output_dir, run.recipe)
+    return model, histories
+
+
+def tokenizer_config(data: TrainingData, recipe: Recipe) -> NCVQVAEConfig:
+    """The configuration of stage 1, with what the data decides."""
+    mean, std = data.scaler
+    _, channels, length = data.values.shape
+    if min(len(data.train) * recipe.tokenizer_training.repeats, recipe.tokenizer_training.batch_size) < 2:
+        raise ValueError("stage 1 needs batches of two series or more, for its batch norm")
+    scale = {"mean": mean, "std": std}
+    return NCVQVAEConfig(num_channels=channels, length=length, dataset_name=data.name, **scale, **recipe.tokenizer)
+
+
+def train_tokenizer(data: TrainingData, run: Run) -> tuple[NCVQVAEForPreTraining, History]:
+    """Stage 1."""
+    recipe, config = run.recipe, tokenizer_config(data, run.recipe)
+    torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
+    model, frozen = run.start.new_tokenizer(config)
+    tokenizer, values = model.to(data.values.device).tokenizer, data.part(data.train)
+
+    def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
+        batch = values[indices]
+        if not recipe.views:
+            return {"values": batch}
+        view = augment(tokenizer.scale(batch), recipe.views, generator)
+        return {"values": batch, "augmented_values": tokenizer.scale.inverse(view)}
+
+    def evaluate(model: NCVQVAEForPreTraining) -> dict[str, float]:
+        return score_tokenizer(model.tokenizer, data.part(data.held_out))
+
+    def draw(model: NCVQVAEForPreTraining, file: Path) -> None:
+        again = model.tokenizer.reconstruct(shown)
+        plot_reconstructions(shown.cpu(), again.cpu(), "Training series, reconstructed", file)
+
+    shown = values[torch.arange(min(len(values), DRAWN))]
+    smaller = "tokenizer.projector_dim" if config.ssl_objective else None
+    stage = Stage("tokenizer", len(values), inputs, evaluate if len(data.held_out) else None, draw, frozen, smaller)
+    return model, fit(model, stage, recipe.tokenizer_training, run)
+
+
+def train_prior(
+    tokenizer: NCVQVAEModel, data: TrainingData, run: Run
+) -> tuple[MaskGITForTimeSeriesGeneration, History]:
+    """Stage 2, on the codes of a trained tokenizer, which are computed once."""
+    recipe, folder, classes = run.recipe, run.work_dir / "prior", {}
+    if data.labels is not None:
+        classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
+    note_run(folder, {"tokenizer": _digest(tokenizer.state_dict().values())}, run.resume)
+    torch.manual_seed(derived_seed(recipe.seed, "prior"))
+    tokenizer = tokenizer.eval()
+    model, frozen = run.start.new_prior(tokenizer, **classes, **recipe.prior)
+    model.to(data.values.device)
+    # Drawing codes anew at each step needs the latents they are drawn from.
+    kind = "latents" if recipe.code_temperature else "codes"
+    streamed = kind == "latents" and isinstance(data.values, StreamedValues)
+    file = folder / f"latents-{process_state().process_index}.bin" if streamed else None
+    encoded = encode_all(tokenizer, data.part(data.train), kind, file)
+    labels = None if data.labels is None else data.labels[data.train]
+    held_out_codes = encode_all(tokenizer, data.part(data.held_out), "codes") if len(data.held_out) else None
+    held_out_labels = None if data.labels is None else data.labels[data.held_out]
+
+    def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
+        batch = encoded[indices.to(encoded.device)].to(indices.device)
+        if kind == "latents":
+            batch = model.tokenizer.quantizer.sample(batch, recipe.code_temperature, generator)
+        return {"codes": batch.long()} | ({} if labels is None else {"labels": labels[indices]})
+
+    def evaluate(model: MaskGITForTimeSeriesGeneration) -> dict[str, float]:
+        return score_prior(model, held_out_codes, held_out_labels)
+
+    def draw(model: MaskGITForTimeSeriesGeneration, file: Path) -> None:
+        made = model.generate(DRAWN, generator=torch.Generator(shown.device).manual_seed(0), return_labels=True)
+        made_labels = None if labels is None else made.labels
+        plot_samples(
+            shown, shown_labels, made.values, made_labels, data.label_names, "Real and generated series", file
+        )
+
+    first = data.train[:DRAWN]
+    shown, shown_labels = data.values[first], None if labels is None else data.labels[first]
+    smaller = "prior.hidden_size" if run.start.prior is None else None
+    stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate, draw, frozen, smaller)
+    return model, fit(model, stage, recipe.prior_training, run)
+
+
+def check_run(data: TrainingData, run: Run) -> None:
+    """Notes in the work folder what is trained on what; see `note_run`."""
+    check_writable(run.work_dir)
+    found = {
+        "processes": num_processes(),
+        "classes": data.label_names,
+        "shape": list(data.values.shape),
+        "values": _digest(chunks(data.values)),
+        "labels": None if data.labels is None else _digest([data.labels]),
+        "held_out": _digest([data.held_out]),  # and so the series that are trained on
+    }
+    if run.start.model is not None:
+        weights = _digest(run.start.model.state_dict().values())
+        found |= {"checkpoint": weights, "frozen": list(run.start.frozen)}
+    note_run(run.work_dir, run.recipe.to_dict() | found, run.resume)
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
