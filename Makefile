@@ -1,6 +1,6 @@
 DATASET ?= GunPoint
 UCR ?=
-RECIPE ?= training/recipes/demo.yaml
+RECIPE ?= demo
 REFERENCE ?= $(wildcard ../shared/bench/reference.py)
 
 .PHONY: setup demo test bench style quality clean
@@ -23,9 +23,9 @@ test: setup
 	  >/dev/null 2>&1; } || echo "no chromium: the browser test is skipped"
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile $(PYTEST)
 
-# REFERENCE is a script that prints what the same work costs elsewhere, see training/bench.py; without one there are no ratios.
+# REFERENCE is a script that prints what the same work costs elsewhere, see training/speed/speed.py; without one there are no ratios.
 bench: setup
-	.venv/bin/python training/bench.py --against "$(REFERENCE)"
+	.venv/bin/python training/speed/speed.py --against "$(REFERENCE)"
 
 style: setup
 	.venv/bin/ruff check --fix --quiet .

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from scipy.stats import wilcoxon
 
+from ncvqvae.data.series import to_tensors
+from ncvqvae.data.ucr import load_ucr
 from ncvqvae.evaluation.fcn import save_fcn, train_fcn
 from ncvqvae.training.recipes import load_recipe
 from ncvqvae.training.run_folder import changes
-from ncvqvae.data.series import to_tensors
-from ncvqvae.data.ucr import load_ucr
 
 
 TRAINING = Path(__file__).parents[1] / "training"

@@ -10,8 +10,8 @@ from huggingface_hub import SpaceCard
 
 from ncvqvae import classification
 from ncvqvae.evaluation.fcn import FCN, save_fcn, train_fcn
-from ncvqvae.inference import in_batches
 from ncvqvae.evaluation.metrics import frechet_distance, inception_score
+from ncvqvae.inference import in_batches
 
 
 evaluate = pytest.importorskip("evaluate")

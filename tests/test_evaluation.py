@@ -10,13 +10,13 @@ from datasets import DatasetDict
 
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEModel
 from ncvqvae.cli.__main__ import main
+from ncvqvae.data.series import series_dataset, to_tensors
 from ncvqvae.evaluation.comparison import Comparison
 from ncvqvae.evaluation.evaluator import check_dataset, evaluate, generate
 from ncvqvae.evaluation.fcn import FCN, evaluation_network, save_fcn, train_fcn
-from ncvqvae.evaluation.report import headline_table, legend, published_results, standing, verdicts, write_report
 from ncvqvae.evaluation.measures import SECTIONS
+from ncvqvae.evaluation.report import headline_table, legend, published_results, standing, verdicts, write_report
 from ncvqvae.training.run_folder import save
-from ncvqvae.data.series import series_dataset, to_tensors
 
 
 CLASSES = ["down", "up"]

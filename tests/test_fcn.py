@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ncvqvae.evaluation.classification import fcn_accuracy, join_evenly, minirocket_accuracy, synthetic_labels
-from ncvqvae.evaluation.fcn import FCN, load_fcn, save_fcn, train_fcn
-from ncvqvae.inference import in_batches
-from ncvqvae.evaluation.metrics import frechet_distance
 from ncvqvae.data.series import to_tensors
 from ncvqvae.data.ucr import load_ucr
+from ncvqvae.evaluation.classification import fcn_accuracy, join_evenly, minirocket_accuracy, synthetic_labels
+from ncvqvae.evaluation.fcn import FCN, load_fcn, save_fcn, train_fcn
+from ncvqvae.evaluation.metrics import frechet_distance
+from ncvqvae.inference import in_batches
 
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -123,9 +123,7 @@ def test_a_saved_network_loads_with_the_same_bits_and_scales_by_the_data_it_is_l
         torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in network.state_dict().items() if tensor.ndim
     )
     other = load_fcn(file, 2 * values - 5, 2)  # in other units
-    torch.testing.assert_close(
-        in_batches(other, 2 * values - 5), in_batches(network, values), rtol=1e-3, atol=1e-4
-    )
+    torch.testing.assert_close(in_batches(other, 2 * values - 5), in_batches(network, values), rtol=1e-3, atol=1e-4)
 
 
 def refusal(file, channels=2, num_classes=3):

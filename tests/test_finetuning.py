@@ -8,10 +8,10 @@ from transformers import Trainer, TrainingArguments
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
 from ncvqvae.cli.__main__ import main
 from ncvqvae.data.files import write_series
+from ncvqvae.data.series import series_dataset, to_tensors
 from ncvqvae.training.finetuning import Start
 from ncvqvae.training.recipes import load_recipe
 from ncvqvae.training.run_folder import save
-from ncvqvae.data.series import series_dataset, to_tensors
 from ncvqvae.training.stages import train
 from test_training import SETTINGS, assert_same, toy_dataset
 

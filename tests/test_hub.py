@@ -19,13 +19,13 @@ from environments import environment_with
 from loopback_hub import File, LoopbackHub
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
 from ncvqvae.cli.__main__ import main
+from ncvqvae.data.series import to_tensors
 from ncvqvae.evaluation.evaluator import evaluate
 from ncvqvae.evaluation.fcn import save_fcn, train_fcn
-from ncvqvae.training.recipes import Recipe
-from ncvqvae.evaluation.report import write_report
 from ncvqvae.evaluation.measures import HEADLINES
+from ncvqvae.evaluation.report import write_report
+from ncvqvae.training.recipes import Recipe
 from ncvqvae.training.run_folder import save
-from ncvqvae.data.series import to_tensors
 from test_evaluation import split
 
 

@@ -18,7 +18,9 @@ import two_processes
 
 LONGER = ("tokenizer_training.max_steps=60", "prior_training.max_steps=60")  # with a checkpoint each five steps
 FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["ncvqvae.training.stages", "ncvqvae.cli"])  # so that a run starts with all of it imported
+FORKING.set_forkserver_preload(
+    ["ncvqvae.training.stages", "ncvqvae.cli"]
+)  # so that a run starts with all of it imported
 
 
 class Run:

@@ -15,11 +15,10 @@ from transformers import AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
 from environments import environment_with
-from ncvqvae.hub.card import render_card
 from ncvqvae.cli.__main__ import main
-from ncvqvae.hub.publish import WANTED
-from ncvqvae.hub.publish import check_checkpoint
 from ncvqvae.evaluation.report import CAPTIONS, render
+from ncvqvae.hub.card import render_card
+from ncvqvae.hub.publish import WANTED, check_checkpoint
 
 
 STRANGER = """

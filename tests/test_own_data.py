@@ -13,13 +13,12 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, lo
 from loopback_hub import LoopbackHub
 from ncvqvae.cli.__main__ import main
 from ncvqvae.data.own_series import describe, load_series
-from ncvqvae.training.recipes import load_recipe
-from ncvqvae.evaluation.stage_scores import encode_all
-from ncvqvae.data.training_split import fit_scaler
 from ncvqvae.data.series import series_dataset, to_tensors
-from ncvqvae.training.stages import train
 from ncvqvae.data.streaming import StreamedValues
-from ncvqvae.data.training_split import TrainingData, split_series
+from ncvqvae.data.training_split import TrainingData, fit_scaler, split_series
+from ncvqvae.evaluation.stage_scores import encode_all
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.training.stages import train
 from test_hub import in_a_fresh_process
 from test_training import SETTINGS, assert_same, states, toy_dataset
 

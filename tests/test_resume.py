@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ncvqvae.training.recipes import load_recipe
 from ncvqvae.data.series import series_dataset, to_tensors
+from ncvqvae.training.recipes import load_recipe
 from ncvqvae.training.stages import train
 from test_training import SETTINGS, assert_same, states, toy_dataset
 

@@ -21,9 +21,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ncvqvae.evaluation.fcn import save_fcn, train_fcn
 from ncvqvae.data.series import to_tensors
 from ncvqvae.data.ucr import load_ucr
+from ncvqvae.evaluation.fcn import save_fcn, train_fcn
 
 
 TRAINING = Path(__file__).parents[1] / "training"

@@ -15,12 +15,12 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModel
 from transformers.utils import ModelOutput
 
+from ncvqvae.data.series import series_dataset
+from ncvqvae.data.training_split import TrainingData
+from ncvqvae.training.loop import Stage, batch_indices, fit
 from ncvqvae.training.recipes import TrainingSettings, load_recipe
 from ncvqvae.training.run_folder import default_work_dir, only_run_in
-from ncvqvae.data.series import series_dataset
 from ncvqvae.training.stages import check_run, train, train_prior, train_tokenizer
-from ncvqvae.training.loop import Stage, batch_indices, fit
-from ncvqvae.data.training_split import TrainingData
 
 
 SETTINGS = [

@@ -12,9 +12,9 @@ import torch
 from transformers import AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
+from ncvqvae.evaluation.stage_scores import score_tokenizer
 from ncvqvae.training.finetuning import Start
 from ncvqvae.training.recipes import load_recipe
-from ncvqvae.evaluation.stage_scores import score_tokenizer
 from ncvqvae.training.stages import train
 from test_training import SETTINGS, assert_same, toy_dataset
 from test_two_processes import start

@@ -18,14 +18,14 @@ from unittest.mock import patch
 
 import torch
 
-from ncvqvae.training.augmentations import augment
 from ncvqvae.cli.__main__ import run
+from ncvqvae.data.training_split import TrainingData
 from ncvqvae.models.distributed import leave_processes, sum_over_processes
+from ncvqvae.models.vector_quantizer import VectorQuantizer
+from ncvqvae.training.augmentations import augment
+from ncvqvae.training.loop import batch_indices, fit
 from ncvqvae.training.recipes import load_recipe
 from ncvqvae.training.stages import train, train_prior, train_tokenizer
-from ncvqvae.training.loop import batch_indices, fit
-from ncvqvae.data.training_split import TrainingData
-from ncvqvae.models.vector_quantizer import VectorQuantizer
 from test_training import SETTINGS, toy_dataset
 
 

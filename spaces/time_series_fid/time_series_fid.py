@@ -5,8 +5,8 @@ import evaluate
 import torch
 
 from ncvqvae.evaluation.fcn import FCN
-from ncvqvae.inference import in_batches
 from ncvqvae.evaluation.metrics import frechet_distance
+from ncvqvae.inference import in_batches
 
 
 DESCRIPTION = """

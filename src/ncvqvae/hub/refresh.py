@@ -19,7 +19,7 @@ from .card import render_card
 
 
 def refresh(folder: Path) -> None:
-    """Writes code, configuration, card and report of one checkpoint's folder.
+    """Writes code, card and report of one checkpoint's folder.
 
     The card is named after the folder, as those of shipped checkpoints are. A folder without `metrics.json` gets its
     code only.
@@ -34,7 +34,10 @@ def refresh(folder: Path) -> None:
         for path in folder.glob("*.py"):
             if path.name not in code:
                 path.unlink()
-        for name in (*sorted(code), "config.json"):
+        configs = [json.loads((place / "config.json").read_text()) for place in (folder, Path(saved))]
+        if configs[0].get("auto_map") != configs[1]["auto_map"]:  # which names the code that loads it
+            code.add("config.json")
+        for name in sorted(code):
             with whole_file(folder / name) as partial:
                 shutil.copyfile(Path(saved) / name, partial)
     if not (folder / "metrics.json").is_file():

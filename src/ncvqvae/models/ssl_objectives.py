@@ -1,13 +1,14 @@
 """The non-contrastive objectives: pure functions of two batches of projections `(batch, dim)`, in float32.
 
-Sums over all pairs of dimensions are taken in whichever of two equal forms is smaller: over the `dim x dim`
-correlations, or over the `batch x batch` Gram matrices, since the sum of squares of A'B equals the inner product of
-AA' and BB'.
+Sums over all pairs of dimensions take the smaller of two equal forms: `dim x dim` correlations, or `batch x batch`
+Gram matrices (`cpu_kernels.gram_product`).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .cpu_kernels import gram_product
 
 
 def barlow_twins_loss(projections: Tensor, augmented: Tensor, off_diagonal_weight: float = 0.005) -> Tensor:
@@ -70,24 +71,7 @@ def _normalised_covariance(normalised: Tensor) -> Tensor:
 def _sum_of_squares(first: Tensor, second: Tensor) -> Tensor:
     """The sum of squares of `first.T @ second`."""
     batch, dim = first.shape
-    return _GramProduct.apply(first, second) if batch < dim else (first.T @ second).square().sum()
-
-
-class _GramProduct(torch.autograd.Function):
-    """The inner product of the Gram matrices AA' and BB'. Its gradient by A is 2 BB'A: one product, where autograd,
-    which does not know that Gram matrices are symmetric, takes two.
-    """
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, first: Tensor, second: Tensor) -> Tensor:
-        grams = first @ first.T, second @ second.T
-        ctx.save_for_backward(first, second, *grams)
-        return (grams[0] * grams[1]).sum()
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        first, second, first_gram, second_gram = ctx.saved_tensors
-        return 2 * gradient * second_gram @ first, 2 * gradient * first_gram @ second
+    return gram_product(first, second) if batch < dim else (first.T @ second).square().sum()
 
 
 def _check_batch(projections: Tensor, augmented: Tensor) -> torch.Size:

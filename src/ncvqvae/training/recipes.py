@@ -130,19 +130,40 @@ class Recipe:
         return asdict(self)
 
 
-def load_recipe(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from a YAML file, the defaults where it says nothing, and overrides such as `prior.hidden_size=128`
-    last.
+def find_recipe(recipe: str | Path) -> Path:
+    """The file of a recipe: a path that ends in `.yaml`, or the name of one that the package brings.
+
+    Raises:
+        ValueError: for a file that does not exist, or a name that is unknown, with the names that are known.
+    """
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ValueError(f"there is no recipe {recipe}")
+        return path
+    packaged = Path(__file__).parents[1] / "recipes"  # in a wheel; a checkout of the source has them in training/
+    folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "training" / "recipes"
+    known = sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml"))
+    if str(recipe) not in known:
+        raise ValueError(f"there is no recipe {str(recipe)!r}; name a .yaml file or one of {', '.join(known)}")
+    return folder / f"{recipe}.yaml"
+
+
+def load_recipe(recipe: str | Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by its name or from a YAML file, with the defaults for what it does not set.
+
+    Args:
+        recipe (*optional*): see `find_recipe`; without it all settings are the defaults.
+        overrides: settings that are applied last, such as `"prior.hidden_size=128"`.
 
     Raises:
         ValueError: for a missing file, an unknown key or a value out of place, in one line.
     """
     data: Any = {}
-    if path is not None:
+    if recipe is not None:
+        path = find_recipe(recipe)
         try:
-            data = yaml.safe_load(Path(path).read_text()) or {}
-        except FileNotFoundError:
-            raise ValueError(f"there is no recipe {path}") from None
+            data = yaml.safe_load(path.read_text()) or {}
         except yaml.YAMLError as error:
             raise ValueError(f"{path} is not YAML: {one_line(error)}") from None
         if not isinstance(data, dict):
@@ -156,7 +177,7 @@ def load_recipe(path: str | Path | None = None, overrides: Sequence[str] = ()) -
         for parent in parents:
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
-                raise ValueError(f"{key!r} is no key: {parent!r} holds the value {section!r}")
+                raise ValueError(f"cannot set {key}: {parent} is a value ({section!r}), not a section")
         try:
             section[last] = yaml.safe_load(value)
         except yaml.YAMLError as error:

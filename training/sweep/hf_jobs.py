@@ -1,4 +1,4 @@
-"""The cells of a benchmark as Hugging Face Jobs, with a bucket of the Hub in the place of a shared file system.
+"""The cells of a sweep as Hugging Face Jobs, with a bucket of the Hub in the place of a shared file system.
 
 Never run against the Hub. What was run: its command lines through the parser of `hf`, and a job's script here, with a
 folder for the bucket.
@@ -18,7 +18,7 @@ from executors import parameters
 from ncvqvae.hub.publish import check_repo_id
 
 
-# The bucket is laid out as the folder of the benchmark is, with what jobs need in `jobs`. A job works on its own disk,
+# The bucket is laid out as the folder of the sweep is, with what jobs need in `jobs`. A job works on its own disk,
 # because a mounted bucket may not lock, append and rename as a file system does. The report, which says that a cell is
 # finished, is copied last.
 JOB = """set -e
@@ -32,7 +32,15 @@ find {cell} -type f ! -name report.md -exec cp --parents -t /sweep {{}} +
 find {cell} -name report.md -exec cp --parents -t /sweep {{}} +
 exit ${{failed:-0}}
 """
-SOURCE = ["pyproject.toml", "README.md", "LICENSE", "constraints.txt", "src/*", "training/*.py", "training/recipes/*"]
+SOURCE = [
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "constraints.txt",
+    "src/*",
+    "training/sweep/*.py",
+    "training/recipes/*",
+]
 
 
 def submit_hf_jobs(cells: list[Cell], options: argparse.Namespace, lock: int) -> dict[str, str]:
@@ -80,7 +88,7 @@ def hf_job(cell: Cell, options: argparse.Namespace) -> list[str]:
     folders = {"--out": "/tmp/out", "--data-dir": options.data_dir and there / "data"}
     folders["--fcn"] = options.fcn and there / "fcn"
     recipe = there / "recipes" / f"{cell.arm.name}.yaml"
-    command = cell.arguments(Path("/tmp/source/training/benchmark.py"), options.suite, recipe, folders)
+    command = cell.arguments(Path("/tmp/source/training/sweep/sweep.py"), options.suite, recipe, folders)
     script = JOB.format(cell=shlex.quote(cell.name), command=shlex.join(command))
     settings = {"image": "python:3.12", "timeout": "12h"} | parameters(options.hf)
     image = str(settings.pop("image"))
@@ -91,7 +99,7 @@ def hf_job(cell: Cell, options: argparse.Namespace) -> list[str]:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Brings what is in the bucket into the folder of the benchmark."""
+    """Brings what is in the bucket into the folder of the sweep."""
     hf(*_creation(options.bucket))
     Path(options.out).mkdir(parents=True, exist_ok=True)
     # A lock that is replaced no longer locks.

@@ -1,7 +1,7 @@
-"""Where the cells of a benchmark run: on this machine, or as an array job of SLURM (`hf_jobs.py` is a third place).
+"""Where the cells of a sweep run: on this machine, or as an array job of SLURM (`hf_jobs.py` is a third place).
 
 An executor takes the cells that are not finished, and returns why those failed that it has waited for. Only the local
-one waits; the jobs of the others run `benchmark.py --cell NAME`.
+one waits; the jobs of the others run `sweep.py --cell NAME`.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from queue import Queue
 import torch
 from tqdm.auto import tqdm
 
-from cells import TRAINING, Cell
+from cells import SWEEP, Cell
 
 
 def run_local(cells: list[Cell], options: argparse.Namespace, lock: int) -> dict[str, str]:
-    """Runs cells in parallel processes, each of which holds the lock of the benchmark."""
+    """Runs cells in parallel processes, each of which holds the lock of the sweep."""
     devices = visible_devices()
     workers = options.workers or len(devices) or os.cpu_count()
     slots: Queue[str] = Queue()
@@ -97,7 +97,7 @@ def submit_slurm(cells: list[Cell], options: argparse.Namespace, lock: int) -> d
     tasks = []
     for cell in cells:
         if not cell.running:
-            command = cell.arguments(TRAINING / "benchmark.py", options.suite, cell.arm.recipe.resolve(), places)
+            command = cell.arguments(SWEEP, options.suite, cell.arm.recipe.resolve(), places)
             tasks.append(CommandFunction([sys.executable, *command]))
             # submitit queues again only what has a checkpoint; ours are in the cell's folder.
             tasks[-1].checkpoint = partial(DelayedSubmission, tasks[-1])

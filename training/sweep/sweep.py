@@ -1,8 +1,8 @@
 """Trains, evaluates and tabulates datasets x arms x seeds.
 
-    python training/benchmark.py --suite cpu --arms none,barlow_slice,vibcreg_gauss --seeds 3
-    python training/benchmark.py --suite all --executor slurm --slurm partition=gpu --slurm gpus_per_node=1
-    python training/benchmark.py --suite all --executor slurm --table-only
+    python training/sweep/sweep.py --suite cpu --arms none,barlow_slice,vibcreg_gauss --seeds 3
+    python training/sweep/sweep.py --suite all --executor slurm --slurm partition=gpu --slurm gpus_per_node=1
+    python training/sweep/sweep.py --suite all --executor slurm --table-only
 
 A cell is one dataset, arm and seed, in a folder of its own. One that is finished is never run again; one that was
 killed goes on from its last checkpoint. The table, `results.md`, holds every finished cell, whichever call made it.
@@ -14,11 +14,13 @@ import sys
 from pathlib import Path
 
 import hf_jobs
-from benchmark_table import load_results, plot_ablation, render
-from cells import TRAINING, Arm, Cell, only_one
+from cells import Arm, Cell, only_one
 from executors import run_local, submit_slurm
 from ncvqvae.cli.__main__ import run
 from ncvqvae.evaluation.report import published_results
+from ncvqvae.runtime import whole_file
+from ncvqvae.training.recipes import find_recipe
+from table import load_results, plot_ablation, render
 
 
 SUITES = {
@@ -37,7 +39,7 @@ ABLATIONS = {
     "augmented_weight": [
         Arm(
             f"{objective}_{views}-{weight}",
-            TRAINING / f"recipes/thesis/{objective}_{views}.yaml",
+            find_recipe(f"thesis/{objective}_{views}"),
             (*ABLATION, f"tokenizer.augmented_weight={weight}"),
             *(views, objective, str(weight)),
         )
@@ -45,9 +47,9 @@ ABLATIONS = {
         for objective in OBJECTIVES
         for weight in WEIGHTS
     ],
-    "views": [Arm("none", TRAINING / "recipes/thesis/none.yaml", ABLATION, "", "none", "none")]
+    "views": [Arm("none", find_recipe("thesis/none"), ABLATION, "", "none", "none")]
     + [
-        Arm(name, TRAINING / f"recipes/thesis/{name}.yaml", ABLATION, "", objective, views)
+        Arm(name, find_recipe(f"thesis/{name}"), ABLATION, "", objective, views)
         for objective in OBJECTIVES
         for views in VIEWS
         for name in [f"{objective}_{views}"]
@@ -59,7 +61,7 @@ ABLATIONS = {
 SHORTER = ("tokenizer.projector_dim=512", "tokenizer_training.num_epochs=500", "prior_training.num_epochs=500")
 PRECISION_KEYS = ("tokenizer_training.precision", "prior_training.precision", "prior.sampling_precision")
 PRECISIONS = [
-    Arm(name, TRAINING / "recipes/thesis/barlow_slice.yaml", (*SHORTER, *(f"{key}={value}" for key in PRECISION_KEYS)))
+    Arm(name, find_recipe("thesis/barlow_slice"), (*SHORTER, *(f"{key}={value}" for key in PRECISION_KEYS)))
     for name, value in (("float32", "'no'"), ("bfloat16", "bf16"))  # YAML's bare no is a boolean
 ]
 OWN_ARMS = ABLATIONS | {"precision": PRECISIONS}
@@ -124,9 +126,8 @@ def tabulate(out: Path, suite: str, arms: list[Arm], failures: dict[str, str]) -
     results, networks = load_results(out)
     # The papers' figures are of the full schedule, those of suites with their own arms are not.
     published = {"thesis": {}, "timevqvae": {}} if suite in OWN_ARMS else published_results()
-    partial = out / "results.partial"
-    partial.write_text(render(results, networks, [arm.name for arm in arms], published, failures))
-    partial.replace(out / "results.md")
+    with whole_file(out / "results.md") as partial:
+        partial.write_text(render(results, networks, [arm.name for arm in arms], published, failures))
     if suite in ABLATIONS:
         plot_ablation(results, arms, out / f"{suite}.png")
     print(f"{sum(map(len, results.values()))} cells in {out}/results.md, {len(failures)} failed")
@@ -135,11 +136,8 @@ def tabulate(out: Path, suite: str, arms: list[Arm], failures: dict[str, str]) -
 
 
 def find_arm(name: str) -> Arm:
-    """A recipe of `training/recipes/thesis` by name, or one by its path."""
-    path = Path(name) if name.endswith(".yaml") else TRAINING / "recipes" / "thesis" / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) if path.parent.is_dir() else "none"
-        raise ValueError(f"there is no recipe {path}; {path.parent} has {known}")
+    """An arm of the thesis by name, or a recipe of your own by the path of its YAML file."""
+    path = find_recipe(name if name.endswith(".yaml") else f"thesis/{name}")
     return Arm(path.stem, path)
 
 
@@ -152,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, default=3, metavar="N", help="trainings of each (default: 3)")
     add("--data-dir", metavar="DIR", help="folder of the archive (default: aeon)")
     add("--fcn", metavar="DIR", help="evaluation networks; datasets without one train their own")
-    add("--out", default="benchmark", metavar="DIR", help="folder of the cells (default: benchmark)")
+    add("--out", default="sweep", metavar="DIR", help="folder of the cells (default: sweep)")
     add("--workers", type=int, metavar="N", help="cells at a time (default: one for each GPU or core)")
     add(
         "--executor",
@@ -172,4 +170,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main, _parser().parse_args(), "benchmark"))
+    sys.exit(run(main, _parser().parse_args(), "sweep"))

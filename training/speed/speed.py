@@ -1,7 +1,7 @@
-"""What training and sampling cost, as ratios to a reference: `python training/bench.py --against reference.py`.
+"""What training and sampling cost, as ratios to a reference: `python training/speed/speed.py --against REFERENCE`.
 
 Every measurement is a process of its own, and those of the two sides take turns, so that what the machine does besides
-falls on both. Prints a table, and how cost grows (`bench_growth.py`), draws that, and writes every figure as JSON.
+falls on both. Prints a table, and how cost grows (`growth.py`), draws that, and writes every figure as JSON.
 Without a reference it measures this side alone.
 """
 
@@ -20,12 +20,12 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-import bench_growth
+import growth
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
-from ncvqvae.training.augmentations import augment
 from ncvqvae.cli.__main__ import run
-from ncvqvae.runtime import keep_freed_memory
 from ncvqvae.models.precision import autocast
+from ncvqvae.runtime import keep_freed_memory, whole_file
+from ncvqvae.training.augmentations import augment
 
 
 LENGTH, WARM, STEPS = 500, 2, 5  # FordA's samples; steps before the clock starts, and on it
@@ -130,7 +130,7 @@ OURS = {
     "memory of 1000": lambda: memory(1000),
     "memory of 10000": lambda: memory(10000),
 }
-# The curves of `bench_growth.py`.
+# The curves of `growth.py`.
 FEW = {"warm": 1, "steps": 3}
 POINTS = {
     "length": lambda size: stage1("barlow_twins", length=size, batch=16, **FEW),
@@ -209,19 +209,18 @@ def main(options: argparse.Namespace) -> None:
     print(f"{os.cpu_count()} cores, torch {torch.__version__}, {options.turns} turns\n", flush=True)
     figures = measure(options.against, options.turns)
     print(table(figures), flush=True)
-    growth = bench_growth.measure(str(Path(__file__)), options.against, measured)
-    print(f"\n{bench_growth.table(growth)}")
-    bench_growth.plot(growth, Path(options.out).with_suffix(".png"))
-    partial = Path(f"{options.out}.partial")
+    curves = growth.measure(str(Path(__file__)), options.against, measured)
+    print(f"\n{growth.table(curves)}")
+    growth.plot(curves, Path(options.out).with_suffix(".png"))
     facts = {"torch": torch.__version__, "cores": os.cpu_count(), "turns": options.turns}
-    partial.write_text(json.dumps(facts | {"figures": figures, "growth": growth}, indent=1))
-    partial.replace(options.out)
+    with whole_file(options.out) as partial:
+        partial.write_text(json.dumps(facts | {"figures": figures, "growth": curves}, indent=1))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--against", metavar="FILE", default="", help="the reference: prints what a step costs")
-    parser.add_argument("--turns", type=int, default=3, metavar="N", help="of the two sides (default: 3)")
+    parser.add_argument("--turns", type=int, default=3, metavar="N", help="turns of the two sides (default: 3)")
     parser.add_argument("--out", default="bench.json", metavar="FILE", help="figures, and a PNG (default: bench.json)")
     parser.add_argument("--one", choices=OURS, help="measure this alone, here, and print it as JSON")
     parser.add_argument("--point", nargs=2, metavar=("CURVE", "SIZE"), help="likewise, one point of a curve")

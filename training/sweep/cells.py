@@ -1,4 +1,4 @@
-"""The cells of a benchmark: what one is, what it runs, and that nobody else runs it at the same time."""
+"""The cells of a sweep: what one is, what it runs, and that nobody else runs it at the same time."""
 
 import argparse
 import contextlib
@@ -15,7 +15,8 @@ from ncvqvae.training.recipes import Recipe, load_recipe
 from ncvqvae.training.run_folder import changes
 
 
-TRAINING = Path(__file__).resolve().parent
+TRAINING = Path(__file__).resolve().parents[1]
+SWEEP = TRAINING / "sweep" / "sweep.py"
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Cell:
         sources = ["--data-dir", options.data_dir] if options.data_dir else []
         checkpoint = self.folder / "checkpoint"
         if not checkpoint.is_dir():
-            script = [str(TRAINING / "train_tokenizer.py")] if self.only_tokenizer else ["-m", "ncvqvae.cli", "train"]
+            script = ["-m", "ncvqvae.cli", "train", "--stage", "tokenizer" if self.only_tokenizer else "both"]
             settings = [part for setting in self._settings for part in ("--set", setting)]
             folders = ["--output-dir", str(self.folder / "partial"), "--work-dir", str(self.folder / "work")]
             yield [*script, self.dataset, "--recipe", str(self.arm.recipe), *settings, *folders, *sources, "--resume"]
@@ -146,12 +147,12 @@ def only_one(folder: Path) -> Iterator[int]:
     On NFS the lock ends with this process, whatever it has started.
 
     Raises:
-        ValueError: where another benchmark, or what one has left running, works in the folder.
+        ValueError: where another sweep, or a training that one has left running, works in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"a benchmark is running in {folder}, or a training that one has left") from None
+            raise ValueError(f"a sweep is running in {folder}, or a training that one has left") from None
         yield lock.fileno()

@@ -1,4 +1,4 @@
-"""The table of a benchmark, and the figures of its ablations."""
+"""The table of a sweep, and the figures of its ablations."""
 
 import json
 from collections import defaultdict
@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata, wilcoxon
 
-from ncvqvae.evaluation.report import pair
 from ncvqvae.evaluation.measures import PUBLISHED_NAMES
+from ncvqvae.evaluation.report import pair
+from ncvqvae.runtime import whole_file
 
 
 # key in metrics.json, heading, format, whether lower is better
@@ -180,6 +181,5 @@ def plot_ablation(results: Results, arms: Sequence, path: Path) -> None:
         axes[0, column].set_title(f"{dataset}{', ' if panel else ''}{panel}", fontsize=10)
     figure.supxlabel("weight of the augmented reconstruction" if arms[0].panel else "views", fontsize=10)
     axes[0, 0].legend(fontsize=8, frameon=False)
-    partial = path.with_suffix(".partial.png")
-    figure.savefig(partial, dpi=130)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=130)

@@ -7,6 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from ncvqvae.runtime import whole_file
+
 
 @dataclass
 class Curve:
@@ -87,6 +89,5 @@ def plot(growth: dict[str, dict], file: Path) -> None:
         axes.minorticks_off()
         axes.grid(alpha=0.3)
     figure.axes[0].legend()
-    partial = file.with_suffix(".partial.png")
-    figure.savefig(partial, dpi=130)
-    partial.replace(file)
+    with whole_file(file) as partial:
+        figure.savefig(partial, dpi=130)
