@@ -1,4 +1,4 @@
-"""Classification accuracy score of time series for `evaluate`; the classifiers are `ncvqvae.evaluation.classification`'s."""
+"""Classification accuracy score of time series for `evaluate`, with the classifiers of ncvqvae."""
 
 from typing import Literal
 

@@ -2,10 +2,10 @@
 
 import datasets
 import evaluate
-import torch
+from torch import Tensor
 
 from ncvqvae.evaluation.fcn import FCN
-from ncvqvae.evaluation.metrics import frechet_distance
+from ncvqvae.evaluation.metrics import as_series, frechet_distance
 from ncvqvae.inference import in_batches
 
 
@@ -49,26 +49,13 @@ class TimeSeriesFID(evaluate.Metric):
     def compute(self, *, predictions: object = None, references: object, network: FCN) -> dict[str, float]:
         """FID of all predictions so far."""  # evaluate appends to the docstring, and needs one
         if not isinstance(network, FCN):
-            raise TypeError(
-                f"network must be an FCN, of ncvqvae.evaluation.fcn.load_fcn or train_fcn, found {type(network).__name__}"
-            )
-        return super().compute(predictions=predictions, real=series(references, "references"), network=network)
+            raise TypeError(f"network must be an FCN of ncvqvae.evaluation.fcn, found {type(network).__name__}")
+        return super().compute(predictions=predictions, real=as_series(references, "references"), network=network)
 
     def add_batch(self, *, predictions: object) -> None:
         """More generated series; real ones are for `compute`."""
-        super().add_batch(predictions=series(predictions, "predictions"))
+        super().add_batch(predictions=as_series(predictions, "predictions"))
 
-    def _compute(self, predictions: list, real: torch.Tensor, network: FCN) -> dict[str, float]:
-        sets = [part.to(network.final.weight.device) for part in (real, series(predictions, "predictions"))]
+    def _compute(self, predictions: list, real: Tensor, network: FCN) -> dict[str, float]:
+        sets = [part.to(network.final.weight.device) for part in (real, as_series(predictions, "predictions"))]
         return {"fid": frechet_distance(*(in_batches(network.features, part) for part in sets))}
-
-
-def series(values: object, name: str) -> torch.Tensor:
-    wanted = f"{name} must be numbers of the shape (series, channels, length)"
-    try:
-        values = torch.as_tensor(values, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{wanted}: {error}") from None
-    if values.ndim != 3:
-        raise ValueError(f"{wanted}, found {tuple(values.shape)}")
-    return values

@@ -5,7 +5,7 @@ import evaluate
 import torch
 
 from ncvqvae.evaluation.fcn import FCN
-from ncvqvae.evaluation.metrics import inception_score
+from ncvqvae.evaluation.metrics import as_series, inception_score
 from ncvqvae.inference import in_batches
 
 
@@ -50,28 +50,15 @@ class TimeSeriesIS(evaluate.Metric):
     ) -> dict[str, float]:
         """Inception score of all predictions so far."""  # evaluate appends to the docstring, and needs one
         if not isinstance(network, FCN):
-            raise TypeError(
-                f"network must be an FCN, of ncvqvae.evaluation.fcn.load_fcn or train_fcn, found {type(network).__name__}"
-            )
+            raise TypeError(f"network must be an FCN of ncvqvae.evaluation.fcn, found {type(network).__name__}")
         return super().compute(predictions=predictions, network=network, num_splits=num_splits, seed=seed)
 
     def add_batch(self, *, predictions: object) -> None:
         """More generated series."""
-        super().add_batch(predictions=series(predictions, "predictions"))
+        super().add_batch(predictions=as_series(predictions, "predictions"))
 
     def _compute(self, predictions: list, network: FCN, num_splits: int, seed: int) -> dict[str, float]:
-        values = series(predictions, "predictions").to(network.final.weight.device)
+        values = as_series(predictions, "predictions").to(network.final.weight.device)
         probabilities = in_batches(network, values).softmax(1)
         mean, std = inception_score(probabilities, num_splits, torch.Generator().manual_seed(seed))
         return {"inception_score": mean, "inception_score_std": std}
-
-
-def series(values: object, name: str) -> torch.Tensor:
-    wanted = f"{name} must be numbers of the shape (series, channels, length)"
-    try:
-        values = torch.as_tensor(values, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{wanted}: {error}") from None
-    if values.ndim != 3:
-        raise ValueError(f"{wanted}, found {tuple(values.shape)}")
-    return values

@@ -5,6 +5,7 @@ c0_1, ...` channel after channel. npz holds the arrays `values` `(series, channe
 """
 
 import contextlib
+import csv
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -69,13 +70,25 @@ def _write(path: str | Path, array: np.ndarray, labels: Sequence[str] | None, co
     with whole_file(path) as partial:
         if path.suffix == ".npz":
             np.savez_compressed(partial, values=array, **({} if labels is None else {"labels": np.array(labels)}))
+        elif path.suffix == ".csv":
+            _write_csv(partial, array.reshape(len(array), -1), labels, columns)
         else:
             import pandas as pd
 
             table = pd.DataFrame(array.reshape(len(array), -1), columns=columns)
             if labels is not None:
                 table.insert(0, "label", list(labels))
-            table.to_csv(partial, index=False) if path.suffix == ".csv" else table.to_parquet(partial, index=False)
+            table.to_parquet(partial, index=False)
+
+
+def _write_csv(path: Path, rows: np.ndarray, labels: Sequence[str] | None, columns: list[str]) -> None:
+    """Without pandas, which the inference install lacks."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns if labels is None else ["label", *columns])
+        for index, row in enumerate(rows):
+            values = ["" if np.isnan(value) else str(value) for value in row]  # the shortest that reads back exactly
+            writer.writerow(values if labels is None else [labels[index], *values])
 
 
 def _read(path: Path) -> tuple[np.ndarray, list[str] | None]:

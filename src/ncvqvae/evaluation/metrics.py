@@ -218,6 +218,22 @@ def codebook_usage(codes: Tensor, codebook_size: int) -> dict[str, float]:
     }
 
 
+def as_series(values: object, name: str) -> Tensor:
+    """Numbers of the shape `(series, channels, length)` as a float32 tensor; `name` is what an error calls them.
+
+    Raises:
+        ValueError: for what holds no numbers, or has another shape.
+    """
+    wanted = f"{name} must be numbers of the shape (series, channels, length)"
+    try:
+        series = torch.as_tensor(values, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{wanted}: {error}") from None
+    if series.ndim != 3:
+        raise ValueError(f"{wanted}, found {tuple(series.shape)}")
+    return series
+
+
 def _features(features: Tensor, name: str) -> Tensor:
     if not features.isfinite().all():
         raise ValueError(f"{name} series or their features hold NaN or infinite values")

@@ -13,7 +13,7 @@ from .configuration_ncvqvae import NCVQVAEConfig
 from .distributed import BatchNorm2d, gather_batch, mean_over_batch
 from .modeling_ncvqvae import NCVQVAEModel, NCVQVAEPreTrainedModel
 from .projector import Projector
-from .ssl_objectives import barlow_twins_loss, vibcreg_loss
+from .ssl_objectives import OBJECTIVES
 
 
 @dataclass
@@ -57,7 +57,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         super().__init__(config)
         self.tokenizer = NCVQVAEModel(config)
         if config.ssl_objective is not None:
-            self.projector = Projector(config.dim, config.projector_dim, config.ssl_objective == "vibcreg")
+            whitened = OBJECTIVES[config.ssl_objective].whitened
+            self.projector = Projector(config.dim, config.projector_dim, iterative_norm=whitened)
         self.post_init()
 
     def forward(
@@ -117,11 +118,10 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
             "augmented_spectrogram_loss": F.mse_loss(decoded, spectrogram),
         }
         if self.config.ssl_objective is not None:
-            objective = vibcreg_loss if self.config.ssl_objective == "vibcreg" else barlow_twins_loss
             projections = self.projector(quantized, latents)
             if self.training:
                 projections = [gather_batch(view) for view in projections]
-            losses["ssl_loss"] = objective(*projections)
+            losses["ssl_loss"] = OBJECTIVES[self.config.ssl_objective].loss(*projections)
         return losses
 
     @property

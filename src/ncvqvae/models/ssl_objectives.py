@@ -4,6 +4,9 @@ Sums over all pairs of dimensions take the smaller of two equal forms: `dim x di
 Gram matrices (`cpu_kernels.gram_product`).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,6 +52,28 @@ def vibcreg_loss(
             # The smallest square, here and below, leaves a dimension without variance a gradient of zero.
             covariance = covariance + _normalised_covariance(centred / squares.clamp_min(1e-24).sqrt())
     return invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A non-contrastive objective: everything that the rest of the package needs to know of it.
+
+    Args:
+        loss: of two batches of projections `(batch, dim)`.
+        weight: default of `NCVQVAEConfig.ssl_weight`.
+        whitened: whether the projector ends with iterative normalisation.
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    weight: float
+    whitened: bool = False
+
+
+# By the name in `NCVQVAEConfig.ssl_objective`. The weights are the thesis'.
+OBJECTIVES = {
+    "barlow_twins": Objective(barlow_twins_loss, weight=1.0),
+    "vibcreg": Objective(vibcreg_loss, weight=0.01, whitened=True),
+}
 
 
 def _centre(projections: Tensor) -> tuple[Tensor, Tensor]:
