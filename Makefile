@@ -3,7 +3,7 @@ UCR ?=
 RECIPE ?= demo
 REFERENCE ?= $(wildcard ../shared/bench/reference.py)
 
-.PHONY: setup demo test bench style quality clean
+.PHONY: setup demo test bench style quality cards clean
 
 setup: .venv/installed
 
@@ -34,6 +34,11 @@ style: setup
 quality: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# After a change of a model: the code beside the weights of every shipped checkpoint, its card and its report.
+cards: setup
+	.venv/bin/python -m ncvqvae.hub.refresh model_cards/*/
 
 clean:
 	rm -rf .venv runs ncvqvae-*/ samples.png reconstructions.png training.png bench.json bench.png

@@ -1,11 +1,12 @@
 """The network of the prior: a pre-norm transformer in which every position sees all others."""
 
-import math
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .cpu_kernels import normalised_linear
 
 
 def eager_attention(
@@ -28,56 +29,6 @@ def eager_attention(
     return (weights @ value).transpose(1, 2), weights
 
 
-class _RootMeanSquareNorm(torch.autograd.Function):
-    """Division by the root mean square over the last axis, in the dtype of `hidden` and in few passes over it."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, hidden: Tensor) -> Tensor:
-        size = hidden.shape[-1]
-        smallest = math.sqrt(size * torch.finfo(torch.float32).eps)
-        inverse = math.sqrt(size) / torch.linalg.vector_norm(hidden, dim=-1, keepdim=True).clamp_min(smallest)
-        normalised = hidden * inverse
-        ctx.save_for_backward(normalised, inverse)
-        return normalised
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
-        normalised, inverse = ctx.saved_tensors
-        along = (gradient * normalised).sum(-1, keepdim=True) / -normalised.shape[-1]
-        return torch.addcmul(gradient, normalised, along).mul_(inverse)
-
-
-def normalised_linear(norm: nn.RMSNorm, linear: nn.Linear, hidden: Tensor) -> Tensor:
-    """`linear(norm(hidden))`, with the norm's weight in the matrix, which is smaller than the batch.
-
-    Several times as fast as PyTorch's RMS norm on a CPU, which is taken apart and, under autocast, in float32.
-    """
-    return F.linear(_RootMeanSquareNorm.apply(hidden), linear.weight * norm.weight, linear.bias)
-
-
-class LookUp(torch.autograd.Function):
-    """Rows `index` `(batch, positions)` of a `table` `(entries, positions, size)`, each position's own: `(batch,
-    positions, size)`.
-
-    Its gradient is a product for each position, which adds up in float32 whatever the dtype of the table.
-    """
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, table: Tensor, index: Tensor) -> Tensor:
-        entries, positions, size = table.shape
-        ctx.save_for_backward(index)
-        ctx.entries = entries
-        place = torch.arange(positions, device=index.device)
-        return F.embedding(index * positions + place, table.view(-1, size))
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        (index,) = ctx.saved_tensors
-        every = torch.arange(ctx.entries, device=index.device)
-        one_hot = (index.T[:, None] == every[:, None]).to(gradient.dtype)  # (positions, entries, batch)
-        return (one_hot @ gradient.transpose(0, 1)).transpose(0, 1), None
-
-
 class TransformerLayer(nn.Module):
     """Pre-RMSNorm self-attention without biases, then a pre-RMSNorm perceptron with GELU."""
 
@@ -94,22 +45,25 @@ class TransformerLayer(nn.Module):
             nn.Linear(hidden_size, intermediate_size), nn.GELU(), nn.Linear(intermediate_size, hidden_size)
         )
 
-    def project(self, hidden: Tensor) -> Tensor:
-        """Queries, keys and values `(batch, positions, 3 * num_heads * head_dim)`."""
+    def queries_keys_values(self, hidden: Tensor) -> Tensor:
+        """`(batch, positions, 3 * num_heads * head_dim)`; apart from `forward`, so that it can be tabulated."""
         return normalised_linear(self.attention_norm, self.query_key_value, hidden)
 
     def forward(self, hidden: Tensor, projected: Tensor, attention: Callable, wanted: Tensor | None = None) -> Tensor:
-        """`hidden` `(batch, positions, hidden_size)`, projected, to the same shape, or to its flat rows `wanted`."""
+        """Hidden states `(batch, positions, hidden_size)`, with queries, keys and values `projected`, to new ones.
+
+        With `wanted`, only these rows of `hidden.flatten(0, 1)` are computed and returned.
+        """
         batch, positions, _ = hidden.shape
         query, key, value = projected.view(batch, positions, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         mixed, _ = attention(self, query, key, value, None, scaling=self.head_dim**-0.5)
         mixed = mixed.reshape(batch, positions, -1)
         if wanted is not None:
-            # Its gradient takes less than a third of the time of that of an index in brackets.
+            # The gradient of `index_select` takes a third of the time of an index in brackets.
             hidden, mixed = (tensor.flatten(0, 1).index_select(0, wanted) for tensor in (hidden, mixed))
         hidden = hidden + self.attention_out(mixed)
         first, activation, last = self.perceptron
-        return hidden + last(activation(normalised_linear(self.perceptron_norm, first, hidden)))
+        return hidden + last(activation(normalised_linear(self.perceptron_norm, first, hidden)))  # type: ignore
 
 
 class BidirectionalTransformer(nn.Module):
@@ -139,19 +93,20 @@ class BidirectionalTransformer(nn.Module):
         self.project_out = nn.Linear(hidden_size, dim, bias=False)
 
     def enter(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
-        """What the first layer attends with: hidden states and their projection, at each position of its own alone."""
+        """Hidden states and the first layer's queries, keys and values. Position-wise, so they can be tabulated."""
         hidden = self.project_in(embedded)
         hidden = hidden + (self.position_scale * self.position_embedding.weight).to(hidden.dtype)
-        return hidden, self.layers[0].project(hidden)
+        return hidden, self.layers[0].queries_keys_values(hidden)  # type: ignore[operator]
 
     def forward(
         self, hidden: Tensor, projected: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None
     ) -> Tensor:
-        """What has entered to `(batch, num_positions, dim)`; with `wanted`, indices of `hidden.flatten(0, 1)`, only
-        those rows are computed to the end and returned.
+        """The results of `enter` to `(batch, num_positions, dim)`.
+
+        With `wanted`, only these rows of `hidden.flatten(0, 1)` leave the last layer: `(wanted, dim)`.
         """
         for layer, following in zip(self.layers[:-1], self.layers[1:], strict=True):
             hidden = layer(hidden, projected, attention)
-            projected = following.project(hidden)
+            projected = following.queries_keys_values(hidden)  # type: ignore[operator]
         hidden = self.layers[-1](hidden, projected, attention, wanted)
         return normalised_linear(self.norm, self.project_out, hidden)

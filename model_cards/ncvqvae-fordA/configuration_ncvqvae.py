@@ -1,8 +1,9 @@
 import math
-from typing import Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
+
+from .ssl_objectives import OBJECTIVES
 
 
 @strict
@@ -31,7 +32,7 @@ class NCVQVAEConfig(PreTrainedConfig):
         revival_threshold (`float`, defaults to 0.5): a code used less often than this per batch is replaced by a
             latent of the batch; 0, the reference's behaviour, never does.
         ssl_objective (`"barlow_twins"`, `"vibcreg"` or `None`, defaults to `"barlow_twins"`): what pulls the two
-            branches together in training; `None` trains a plain VQ-VAE.
+            branches together in training (`ssl_objectives.OBJECTIVES`); `None` trains a plain VQ-VAE.
         projector_dim (`int`, defaults to 4096): width of the projector. It exists in training only.
         time_weight, spectrogram_weight (`float`, default to 1): of the two reconstruction losses.
         commitment_weight (`float`, defaults to 1): of the distance of latents to their codes.
@@ -59,7 +60,7 @@ class NCVQVAEConfig(PreTrainedConfig):
     codebook_decay: float | int = 0.9
     kmeans_init: bool = True
     revival_threshold: float | int = 0.5
-    ssl_objective: Literal["barlow_twins", "vibcreg"] | None = "barlow_twins"
+    ssl_objective: str | None = "barlow_twins"
     projector_dim: int = 4096
     time_weight: float | int = 1.0
     spectrogram_weight: float | int = 1.0
@@ -73,7 +74,7 @@ class NCVQVAEConfig(PreTrainedConfig):
         if self.std is None:
             self.std = [1.0] * self.num_channels
         if self.ssl_weight is None:
-            self.ssl_weight = 0.01 if self.ssl_objective == "vibcreg" else 1.0
+            self.ssl_weight = OBJECTIVES[self.ssl_objective].weight if self.ssl_objective in OBJECTIVES else 1.0
         super().__post_init__(**kwargs)
 
     def validate_architecture(self) -> None:
@@ -112,8 +113,14 @@ class NCVQVAEConfig(PreTrainedConfig):
             raise ValueError(f"std must be positive and finite, found {list(self.std)}")
         if not 0 <= self.codebook_decay <= 1:
             raise ValueError(f"codebook_decay must be in [0, 1], found {self.codebook_decay}")
-        if self.ssl_objective == "vibcreg" and self.projector_dim > 64 and self.projector_dim % 64:
-            raise ValueError(f"projector_dim must be a multiple of 64 for vibcreg, found {self.projector_dim}")
+        if self.ssl_objective is None:
+            return
+        if self.ssl_objective not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise ValueError(f"ssl_objective must be None or one of {known}, found {self.ssl_objective!r}")
+        if OBJECTIVES[self.ssl_objective].whitened and self.projector_dim > 64 and self.projector_dim % 64:
+            wanted = f"projector_dim must be a multiple of 64 for {self.ssl_objective}"
+            raise ValueError(f"{wanted}, found {self.projector_dim}")
 
     @property
     def num_frames(self) -> int:

@@ -6,6 +6,7 @@ With one process nothing here changes anything.
 """
 
 import gc
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -70,13 +71,13 @@ def mean_over_batch(*means: Tensor, count: Tensor | int) -> list[Tensor]:
 
 class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, tensor: Tensor) -> Tensor:
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
         tensor = tensor.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(tensor)
         return tensor
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return _Sum.apply(gradient)  # every process's result depends on every process's tensor
 
 

@@ -4,42 +4,11 @@ The networks of the NC-VQVAE thesis (arXiv 2408.16613), themselves those of Time
 band split: only the time axis is down-sampled, and the width of the network is the width of a code throughout.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .cpu_kernels import replicate_pad, transposed_convolution
 from .distributed import BatchNorm2d
-
-
-class _ReplicatePad(torch.autograd.Function):
-    """`F.pad(hidden, (1, 1, 1, 1), mode="replicate")` in the layout of `hidden`, which PyTorch's own leaves and comes
-    back to on a CPU, at two to three times the time.
-    """
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, hidden: Tensor) -> Tensor:
-        batch, dim, frequencies, frames = hidden.shape
-        size = batch, dim, frequencies + 2, frames + 2
-        padded = torch.empty(size, dtype=hidden.dtype, device=hidden.device, memory_format=_layout(hidden))
-        padded[:, :, 1:-1, 1:-1] = hidden
-        padded[:, :, 1:-1, 0], padded[:, :, 1:-1, -1] = hidden[..., 0], hidden[..., -1]
-        padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]  # with the corners
-        return padded
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
-        inner = gradient[:, :, 1:-1, 1:-1].clone(memory_format=_layout(gradient))
-        for edge in (0, -1):
-            inner[:, :, edge] += gradient[:, :, edge, 1:-1]
-            inner[..., edge] += gradient[:, :, 1:-1, edge]
-            for other in (0, -1):
-                inner[:, :, edge, other] += gradient[:, :, edge, other]
-        return inner
-
-
-def _layout(tensor: Tensor) -> torch.memory_format:
-    last = tensor.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if last else torch.contiguous_format
 
 
 class DownConvolution(nn.Conv2d):
@@ -49,23 +18,7 @@ class DownConvolution(nn.Conv2d):
         super().__init__(in_channels, out_channels, (3, 4), (1, 2))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return super().forward(_ReplicatePad.apply(hidden))
-
-
-class _Biased(torch.autograd.Function):
-    """What a convolution with a bias has returned, whose gradient then flows to the bias as well.
-
-    On a CPU a transposed convolution takes up to two thirds as long for that sum as for its two other gradients
-    together.
-    """
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, hidden: Tensor, bias: Tensor) -> Tensor:
-        return hidden
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        return gradient, gradient.sum((0, 2, 3))
+        return super().forward(replicate_pad(hidden))
 
 
 class UpConvolution(nn.ConvTranspose2d):
@@ -75,8 +28,7 @@ class UpConvolution(nn.ConvTranspose2d):
         super().__init__(in_channels, out_channels, (3, 4), (1, 2), (1, 1))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        raised = F.conv_transpose2d(hidden, self.weight, self.bias.detach(), self.stride, self.padding)
-        return _Biased.apply(raised, self.bias)
+        return transposed_convolution(self, hidden)
 
 
 class ResidualBlock(nn.Module):

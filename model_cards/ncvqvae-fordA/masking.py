@@ -20,10 +20,10 @@ def training_mask(
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Which codes to hide, `(batch, num_codes)`, at least one a sample, at positions drawn uniformly.
+    """Which codes to mask, `(batch, num_codes)`, at least one a sample, at positions drawn uniformly.
 
     The ratio is drawn for each sample at a uniformly random progress, so it averages 2 / pi. (The thesis' baseline
-    hides the complement, and draws one ratio for a batch.)
+    masks the complement, and draws one ratio for a batch.)
     """
     progress = torch.rand(batch, generator=generator, device=device)
     num_masked = (num_codes * mask_ratio(progress)).long().clamp_min(1)
@@ -51,7 +51,7 @@ def least_confident(
     noise_scale: float,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Indices `(batch, count)` of the codes to hide again, of those just drawn with `probabilities` `(batch, drawn)`.
+    """Indices `(batch, count)` of the codes to mask again, of those just drawn with `probabilities` `(batch, drawn)`.
 
     Confidence is the logarithm of the probability plus Gumbel noise times `noise_scale`.
     """
@@ -69,25 +69,26 @@ def decode_iteratively(
     choice_temperature: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Codes `(batch, num_codes)` in `num_steps` parallel steps: draw all that are hidden, keep the most confident.
+    """Codes `(batch, num_codes)` in `num_steps` parallel steps: draw all that are masked, keep the most confident.
 
     Args:
-        predict: logits `(batch, hidden, codebook_size)` at the positions `(batch, hidden)` that are still hidden, its
-            second argument, given `codes` `(batch, num_codes)`, its first, which at those positions mean nothing.
-        logits: what it would say of nothing but hidden codes, `(batch, num_codes, codebook_size)`: the same for all
-            samples of a class, so that whoever calls this computes it once.
+        predict: takes `codes` `(batch, num_codes)` and the positions `(batch, masked)` that are still masked, where
+            the codes mean nothing; returns logits `(batch, masked, codebook_size)` at those positions.
+        logits: the prediction for a sample with all codes masked, `(batch, num_codes, codebook_size)`. It is the same
+            for all samples of a class, so the caller computes it once.
         temperature: of the codes drawn.
         choice_temperature: scale of the noise on the confidence, annealed to 0 as the decoding proceeds.
     """
     batch, num_codes, _ = logits.shape
-    hidden = torch.arange(num_codes, device=logits.device).repeat(batch, 1)
-    codes = torch.zeros_like(hidden)
+    masked = torch.arange(num_codes, device=logits.device).repeat(batch, 1)
+    codes = torch.zeros_like(masked)
     for step in range(1, num_steps + 1):
         drawn, probabilities = draw(logits, temperature, generator)
-        codes.scatter_(1, hidden, drawn)
+        codes.scatter_(1, masked, drawn)
         left = int(num_codes * mask_ratio(step / num_steps))
         if left == 0:
-            return codes
+            break
         noise_scale = choice_temperature * (1 - step / num_steps)
-        hidden = hidden.gather(1, least_confident(probabilities, left, noise_scale, generator))
-        logits = predict(codes, hidden)
+        masked = masked.gather(1, least_confident(probabilities, left, noise_scale, generator))
+        logits = predict(codes, masked)
+    return codes

@@ -1,9 +1,8 @@
 """Stage 2 of NC-VQVAE: a masked prior over the codes, conditional on a class, that generates series."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +10,10 @@ from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import ModelOutput
 
-from .bidirectional_transformer import BidirectionalTransformer, LookUp, eager_attention
+from .bidirectional_transformer import BidirectionalTransformer, eager_attention
 from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
+from .cpu_kernels import Enter, attention_for, layer_norm, rounded_rows, tabulated
 from .distributed import mean_over_batch, place_in_batch
 from .masking import decode_iteratively, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
@@ -26,8 +26,8 @@ class MaskGITOutput(ModelOutput):
     Args:
         loss (scalar): cross-entropy of the masked codes.
         accuracy (scalar): share of the masked codes whose most probable code is the true one.
-        logits (`torch.FloatTensor` of shape `(hidden, codebook_size)`): of the hidden codes, in the mask's order.
-        mask (`torch.BoolTensor` of shape `(batch, num_codes)`): which codes were hidden.
+        logits (`torch.FloatTensor` of shape `(masked, codebook_size)`): of the masked codes, in the mask's order.
+        mask (`torch.BoolTensor` of shape `(batch, num_codes)`): which codes were masked.
     """
 
     loss: Tensor | None = None
@@ -53,7 +53,7 @@ class MaskGITGenerateOutput(ModelOutput):
 class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
     """The prior of NC-VQVAE (Mathisen et al., arXiv 2408.16613), after MaskGIT (Chang et al., arXiv 2202.04200).
 
-    A bidirectional transformer predicts hidden codes from visible ones and the class. The tokenizer inside is frozen:
+    A bidirectional transformer predicts masked codes from visible ones and the class. The tokenizer inside is frozen:
     always in evaluation mode, without gradient.
     """
 
@@ -63,7 +63,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
 
     def __init__(self, config: MaskGITConfig):
         super().__init__(config)
-        self.tokenizer = NCVQVAEModel(config.tokenizer_config)
+        self.tokenizer = NCVQVAEModel(config.tokenizer_config)  # type: ignore[arg-type]
         self.tokenizer.requires_grad_(False)
         self.num_codes, dim = config.tokenizer_config.num_codes, config.tokenizer_config.dim
         self.codebook_size = config.tokenizer_config.codebook_size
@@ -72,15 +72,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         self.position_embedding = nn.Embedding(self.num_codes, dim)
         self.embedding_norm = nn.LayerNorm(dim, eps=1e-12)
         self.label_embedding = nn.Embedding(config.num_labels + 1, dim)  # the last row is the null class
-        self.transformer = BidirectionalTransformer(
-            self.num_codes + 1,
-            dim,
-            config.hidden_size,
-            config.num_hidden_layers,
-            config.num_attention_heads,
-            config.head_dim,
-            config.intermediate_size,
-        )
+        heads = config.num_attention_heads, config.head_dim
+        sizes = config.hidden_size, config.num_hidden_layers, *heads, config.intermediate_size
+        self.transformer = BidirectionalTransformer(self.num_codes + 1, dim, *sizes)
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=1e-12))
         if config.code_embedding == "learned":
             self.logit_bias = nn.Parameter(torch.empty(self.num_codes, self.codebook_size))
@@ -103,7 +97,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         return model.train(tokenizer.training)
 
     @classmethod
-    def from_pretrained(cls, *args: object, **kwargs: object) -> "MaskGITForTimeSeriesGeneration":
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> "MaskGITForTimeSeriesGeneration":
         """See `NCVQVAEPreTrainedModel.from_pretrained`."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -138,7 +132,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         codes: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> MaskGITOutput:
-        """Hides codes at random and predicts them.
+        """Masks codes at random and predicts them.
 
         Args:
             values (`torch.FloatTensor` of shape `(batch, channels, length)`, *optional*): series, unless `codes`
@@ -147,9 +141,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again.
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
         """
-        if codes is None and values is None:
-            raise ValueError("forward needs values or codes, found neither")
         if codes is None:
+            if values is None:
+                raise ValueError("forward needs values or codes, found neither")
             with torch.no_grad():
                 codes = self.tokenizer.encode(values).codes
         null = torch.full((len(codes),), self.config.num_labels, device=codes.device)
@@ -161,66 +155,45 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             keep = torch.rand(total, generator=generator, device=codes.device) >= self.config.label_dropout
             labels = torch.where(keep[mine], labels, null)
         mask = training_mask(total, self.num_codes, generator, codes.device)[mine]
-        wanted, hidden = mask.flatten().nonzero()[:, 0], codes[mask]
-        # In sixteenths of all codes: a CPU compiles kernels for each number of rows, and keeps them.
-        rows = F.pad(wanted, (0, -len(wanted) % math.ceil(mask.numel() / 16)))
-        entries = self._entries(len(codes))
-        logits = self._logits(codes.masked_fill(mask, self.codebook_size), labels, rows, entries)[: len(wanted)]
-        loss = F.cross_entropy(logits.float(), hidden)
-        accuracy = (logits.argmax(-1) == hidden).float().mean()
+        visible, targets = codes.masked_fill(mask, self.codebook_size), codes[mask]
+        masked = mask.flatten().nonzero()[:, 0]
+        logits = self._logits(visible, labels, rounded_rows(masked, mask.numel()), self._tabulated(len(codes)))
+        logits = logits[: len(masked)]
+        loss = F.cross_entropy(logits.float(), targets)
+        accuracy = (logits.argmax(-1) == targets).float().mean()
         if self.training:
             loss, accuracy = mean_over_batch(loss, accuracy, count=mask.sum())
         return MaskGITOutput(loss, accuracy, logits, mask)
 
     def predict(self, codes: Tensor, known: Tensor, labels: Tensor) -> Tensor:
         """Logits `(batch, num_codes, codebook_size)` of every code given those that are `known`, and the class."""
+        visible = codes.masked_fill(~known, self.codebook_size)
         everywhere = torch.arange(codes.numel(), device=codes.device)
-        return self._logits(codes.masked_fill(~known, self.codebook_size), labels, everywhere).view(*codes.shape, -1)
+        return self._logits(visible, labels, everywhere, self._enter).view(*codes.shape, -1)
 
-    def _logits(
-        self, visible: Tensor, labels: Tensor, wanted: Tensor, entries: tuple[Tensor, Tensor] | None = None
-    ) -> Tensor:
-        """Logits `(wanted, codebook_size)` at the flat indices `wanted` of `visible` `(batch, num_codes)`, which holds
-        `codebook_size` where a code is hidden; with the `entries` of all codes and classes nothing is embedded anew.
-        """
-        if entries is None:
-            entered = self.transformer.enter(self._embedded(visible, labels))
-        else:
-            index = torch.cat((labels[:, None], visible), 1)
-            entered = [LookUp.apply(table, index) for table in entries]
-        chosen = self.config._attn_implementation
-        if chosen == "sdpa" and visible.device.type == "cpu":
-            chosen = "eager"  # for so few codes twice as fast as PyTorch's fused kernel there
-        attention = ALL_ATTENTION_FUNCTIONS.get_interface(chosen, eager_attention)
-        row = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
-        linear, activation, norm = self.head
-        hidden = activation(linear(self.transformer(*entered, attention, row)))
-        # Out of autocast's bfloat16: on a CPU the gradients of its weights are sums in the dtype of its input.
-        hidden = norm(hidden.to(norm.weight.dtype))
-        if self.config.code_embedding == "learned":
-            return F.linear(hidden, self.code_embedding.weight[:-1]) + self.logit_bias.index_select(
-                0, wanted % self.num_codes
-            )
-        return self.to_logits(hidden)
-
-    def _embedded(self, visible: Tensor, labels: Tensor) -> Tensor:
-        """The class and the codes of each sample, `(batch, 1 + num_codes, dim)`."""
+    def _enter(self, visible: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeds each sample's label and its `visible` codes `(batch, num_codes)`; `codebook_size` means masked."""
         table = self.code_embedding.weight
         if self.config.code_embedding == "codebook":
             table = torch.cat((self.tokenizer.quantizer.codebook.to(table.dtype), table))
         embedded = self.embedding_norm(F.embedding(visible, table) + self.position_embedding.weight)
-        return torch.cat((self.label_embedding(labels)[:, None], embedded), 1)
+        return self.transformer.enter(torch.cat((self.label_embedding(labels)[:, None], embedded), 1))
 
-    def _entries(self, num_samples: int) -> tuple[Tensor, Tensor] | None:
-        """What enters the transformer for every code at every position, and every class, one below the other; nothing
-        for so few samples that it would be more than they are.
-        """
-        size = max(self.codebook_size, self.config.num_labels) + 1
-        if num_samples < size:
-            return None
-        every = torch.arange(size, device=self.device)
-        codes = every.clamp_max(self.codebook_size)[:, None].expand(-1, self.num_codes)
-        return self.transformer.enter(self._embedded(codes, every.clamp_max(self.config.num_labels)))
+    def _tabulated(self, num_samples: int) -> Enter:
+        return tabulated(self._enter, num_samples, self.num_codes, self.codebook_size, self.config.num_labels)
+
+    def _logits(self, visible: Tensor, labels: Tensor, wanted: Tensor, enter: Enter) -> Tensor:
+        """Logits `(wanted, codebook_size)` at the flat indices `wanted` of `visible` `(batch, num_codes)`."""
+        implementation = attention_for(self.config._attn_implementation, visible.device)
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
+        rows = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
+        linear, activation, norm = self.head
+        hidden = self.transformer(*enter(visible, labels), attention, rows)
+        hidden = layer_norm(norm, activation(linear(hidden)))  # type: ignore[arg-type]
+        if self.config.code_embedding == "learned":
+            bias = self.logit_bias.index_select(0, wanted % self.num_codes)
+            return F.linear(hidden, self.code_embedding.weight[:-1]) + bias
+        return self.to_logits(hidden)
 
     @torch.no_grad()
     def generate(
@@ -237,95 +210,61 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         return_labels: bool = False,
         precision: Literal["auto", "no", "bf16"] | None = None,
     ) -> Tensor | MaskGITGenerateOutput:
-        """Generates series. What is not given comes from the configuration, where training wrote what suits the model.
+        """Generates series. The configuration has the settings that are not given: those that suit the checkpoint.
 
         Args:
             num_samples (`int`, *optional*): how many; defaults to one for each label given, else to 1.
             labels (*optional*): a class, as its index or its name, or one for each sample. `None` draws classes at the
                 shares of the training split. `"null"` samples without a class, which is worse and less steady.
-            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better, up to the
-                number of codes.
+            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better.
             temperature (`float`, *optional*): of the codes drawn; lower is more typical and less diverse.
-            choice_temperature (`float`, *optional*): of the noise in the choice of which codes to keep.
+            choice_temperature (`float`, *optional*): of the noise in the choice of the codes to keep.
             guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598);
                 above 1 the class is followed more closely, at twice the cost.
             generator (`torch.Generator`, *optional*): on the model's device; the same state gives the same series.
-            batch_size (`int`, defaults to 256): samples at a time, which bounds memory. It is part of what a seed
-                means.
+            batch_size (`int`, defaults to 256): samples at a time, which bounds memory. Another draws other series.
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
             precision (`str`, *optional*): `"no"` is float32, `"bf16"` bfloat16, `"auto"` the latter where the hardware
-                multiplies it. It is part of what a seed means.
+                multiplies it. Another draws other series.
 
         Returns:
-            `torch.FloatTensor` of shape `(num_samples, channels, length)` in the units of the data, or the output
-            above.
+            Series `(num_samples, channels, length)` in the units of the data, or the output above.
 
         Raises:
             ValueError: for an unknown label, a wrong number of them, or a setting out of its range.
         """
-        config = self.config
-        num_steps = config.sampling_steps if num_steps is None else num_steps
-        temperature = config.sampling_temperature if temperature is None else temperature
-        choice_temperature = config.sampling_choice_temperature if choice_temperature is None else choice_temperature
-        guidance_scale = config.sampling_guidance_scale if guidance_scale is None else guidance_scale
-        for name, value, least in (("num_steps", num_steps, 1), ("batch_size", batch_size, 1)):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, found {value}")
-        if not (temperature > 0 and choice_temperature >= 0 and math.isfinite(guidance_scale)):
-            found = f"{temperature}, {choice_temperature} and {guidance_scale}"
-            wanted = "temperature must be above 0, choice_temperature at least 0 and guidance_scale finite"
-            raise ValueError(f"{wanted}, found {found}")
-
-        ids = label_ids(labels, num_samples, config, self.device, generator)
-        decoding = {"num_steps": num_steps, "temperature": temperature, "choice_temperature": choice_temperature}
-        with autocast(self.device, precision or config.sampling_precision):
-            values, codes = self._sample(ids, guidance_scale, batch_size, return_codes, decoding, generator)
-        if not (return_codes or return_labels):
-            return values
-        return MaskGITGenerateOutput(values, codes, ids if return_labels else None)
-
-    def _sample(
-        self,
-        labels: Tensor,
-        guidance_scale: float,
-        batch_size: int,
-        return_codes: bool,
-        decoding: dict[str, float],
-        generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Series of the class indices `labels`, and their codes where they are asked for."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, found {batch_size}")
+        decoding = self.config.sampling(num_steps, temperature, choice_temperature, guidance_scale)
+        scale = decoding.pop("guidance_scale")
+        ids = label_ids(labels, num_samples, self.config, self.device, generator)
         tokenizer, kept = self.config.tokenizer_config, []
-        values = torch.empty(len(labels), tokenizer.num_channels, tokenizer.length, device=self.device)
-        # While nothing is known all samples of a class are alike: the first prediction is made once for each.
-        classes, which = labels.unique(return_inverse=True)
-        everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
-        first = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, guidance_scale)
-        entries = self._entries(len(labels))
-        for rows in torch.arange(len(labels), device=self.device).split(batch_size):
-            predict = partial(self._guided_logits, labels=labels[rows], guidance_scale=guidance_scale, entries=entries)
-            codes = decode_iteratively(predict, first[which[rows]], **decoding, generator=generator)
-            values[rows] = self.decode(codes)
-            if return_codes:
-                kept.append(codes)
-        return values, torch.cat(kept) if return_codes else None
+        values = torch.empty(len(ids), tokenizer.num_channels, tokenizer.length, device=self.device)
+        with autocast(self.device, precision or self.config.sampling_precision):
+            # While all codes are masked, samples of a class are alike: their first prediction is made once.
+            classes, which = ids.unique(return_inverse=True)
+            everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
+            first = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, scale, self._enter)
+            enter = self._tabulated(len(ids))
+            for rows in torch.arange(len(ids), device=self.device).split(batch_size):
+                predict = partial(self._guided_logits, labels=ids[rows], scale=scale, enter=enter)
+                codes = decode_iteratively(predict, first[which[rows]], **decoding, generator=generator)
+                values[rows] = self.decode(codes)
+                if return_codes:
+                    kept.append(codes)
+        output = MaskGITGenerateOutput(values, torch.cat(kept) if kept else None, ids if return_labels else None)
+        return output if return_codes or return_labels else values
 
-    def _guided_logits(
-        self,
-        codes: Tensor,
-        hidden: Tensor,
-        labels: Tensor,
-        guidance_scale: float,
-        entries: tuple[Tensor, Tensor] | None = None,
-    ) -> Tensor:
-        """Logits `(batch, hidden, codebook_size)` at the `hidden` positions of `codes` `(batch, num_codes)`."""
-        visible = codes.scatter(1, hidden, self.codebook_size)
-        wanted = hidden + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
-        if guidance_scale != 1:  # both passes as one
+    def _guided_logits(self, codes: Tensor, masked: Tensor, labels: Tensor, scale: float, enter: Enter) -> Tensor:
+        """Logits `(batch, masked, codebook_size)` at the `masked` positions of `codes` `(batch, num_codes)`."""
+        visible = codes.scatter(1, masked, self.codebook_size)
+        wanted = masked + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
+        if scale != 1:  # both passes as one
             null_class = torch.full_like(labels, self.config.num_labels)
             visible, labels = visible.repeat(2, 1), torch.cat((labels, null_class))
             wanted = torch.cat((wanted, wanted + codes.numel()))
-        logits = self._logits(visible, labels, wanted.flatten(), entries).view(*wanted.shape, self.codebook_size)
-        if guidance_scale == 1:
+        logits = self._logits(visible, labels, wanted.flatten(), enter).view(*wanted.shape, self.codebook_size)
+        if scale == 1:
             return logits
         conditional, null = logits.chunk(2)
-        return null + guidance_scale * (conditional - null)
+        return null + scale * (conditional - null)

@@ -1,20 +1,18 @@
 """Stage 1 of NC-VQVAE: a series to codes and back."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
+from .integrity import check_config, check_weights, write_digests
 from .time_frequency import TimeFrequency
 from .vector_quantizer import VectorQuantizer
 
@@ -63,7 +61,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     # Half a bit decides between two codes: the codebook stays in float32 whatever the dtype asked for.
     _keep_in_fp32_modules_strict = ["quantizer"]
-    _loads_from = ("ncvqvae", "ncvqvae_maskgit")  # the model types whose folders hold what this class needs
+    _loads_from: tuple[str, ...] = ("ncvqvae", "ncvqvae_maskgit")  # model types whose folders hold these weights
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -72,53 +70,28 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         # loaded.
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             super()._init_weights(module)
-        elif hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        elif callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Saves weights, configuration and code, and beside each file of weights its SHA-256."""
+        """Saves weights, configuration and code, and the SHA-256 of each file of weights next to it."""
         super().save_pretrained(save_directory, **kwargs)
-        for path in Path(save_directory).glob("*.safetensors"):
-            path.with_suffix(".sha256").write_text(hashlib.sha256(path.read_bytes()).hexdigest() + "\n")
+        write_digests(Path(save_directory))
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path | None, *args, **kwargs) -> "PreTrainedModel":
         """Loads a model as every model of transformers does; a local folder is checked first.
 
         Raises:
-            ValueError: for a file of weights in a local folder that is truncated or not the one that was saved. (What
-                comes from the Hub is checked by its own client.)
+            ValueError: for a file of weights in a local folder that is truncated or not the one that was saved. (The
+                Hub's own client checks what it downloads.)
         """
         folder = Path(pretrained_model_name_or_path or "", kwargs.get("subfolder") or "")
         if pretrained_model_name_or_path is not None and folder.is_dir():
             if "config" not in kwargs:
-                cls._check_config(folder / "config.json")
-            for path in sorted(folder.glob("*.safetensors")):
-                _check_weights(path)
+                check_config(folder, cls._loads_from, cls.__name__)
+            check_weights(folder)
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-
-    @classmethod
-    def _check_config(cls, path: Path) -> None:
-        if not path.is_file():
-            raise ValueError(f"{path.parent} lacks config.json; it is no whole checkpoint")
-        try:
-            found = json.loads(path.read_text()).get("model_type")
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not JSON ({error}); copy or save the checkpoint again") from None
-        if found not in cls._loads_from:
-            wanted = " or ".join(cls._loads_from)
-            raise ValueError(f"{path.parent} holds a model of type {found!r}; {cls.__name__} loads {wanted}")
-
-
-def _check_weights(path: Path) -> None:
-    try:
-        with safe_open(path, "pt"):
-            pass
-    except SafetensorError as error:
-        raise ValueError(f"{path} is truncated or no safetensors file ({error}); copy or save it again") from None
-    digest = path.with_suffix(".sha256")
-    if digest.exists() and digest.read_text().strip() != hashlib.sha256(path.read_bytes()).hexdigest():
-        raise ValueError(f"{path} was changed after it was saved: its SHA-256 is not the one in {digest.name}")
 
 
 class Scaler(nn.Module):

@@ -1,10 +1,19 @@
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .configuration_ncvqvae import NCVQVAEConfig
+
+
+# The settings of `generate`, and the fields that hold their defaults.
+SAMPLING = {
+    "num_steps": "sampling_steps",
+    "temperature": "sampling_temperature",
+    "choice_temperature": "sampling_choice_temperature",
+    "guidance_scale": "sampling_guidance_scale",
+}
 
 
 @strict
@@ -80,11 +89,35 @@ class MaskGITConfig(PreTrainedConfig):
             raise ValueError(f"label_dropout must lie in 0 to 1, found {self.label_dropout}")
         if self.id2label and not all(share >= 0 for share in self.label_shares):
             raise ValueError(f"label_shares must not be negative, found {self.label_shares}")
-        temperatures = self.sampling_temperature, self.sampling_choice_temperature
-        if not (temperatures[0] > 0 and temperatures[1] >= 0):
-            wanted = "sampling_temperature must be above 0 and sampling_choice_temperature at least 0"
-            raise ValueError(f"{wanted}, found {temperatures[0]} and {temperatures[1]}")
-        if not math.isfinite(self.sampling_guidance_scale):
-            raise ValueError(f"sampling_guidance_scale must be finite, found {self.sampling_guidance_scale}")
-        if self.sampling_steps < 1:
-            raise ValueError(f"sampling_steps must be at least 1, found {self.sampling_steps}")
+        for name, field in SAMPLING.items():
+            _check_sampling(name, getattr(self, field), field)
+
+    def sampling(
+        self,
+        num_steps: int | None = None,
+        temperature: float | None = None,
+        choice_temperature: float | None = None,
+        guidance_scale: float | None = None,
+    ) -> dict[str, Any]:
+        """The four settings of `generate` by name; those that are `None` are the configuration's.
+
+        Raises:
+            ValueError: for one out of its range.
+        """
+        given = dict(zip(SAMPLING, (num_steps, temperature, choice_temperature, guidance_scale), strict=True))
+        settings = {}
+        for name, field in SAMPLING.items():
+            settings[name] = getattr(self, field) if given[name] is None else given[name]
+            _check_sampling(name, settings[name], name)
+        return settings
+
+
+def _check_sampling(name: str, value: float | int, shown: str) -> None:
+    fits, wanted = {
+        "num_steps": (value >= 1, "at least 1"),
+        "temperature": (value > 0, "above 0"),
+        "choice_temperature": (value >= 0, "at least 0"),
+        "guidance_scale": (math.isfinite(value), "finite"),
+    }[name]
+    if not fits:
+        raise ValueError(f"{shown} must be {wanted}, found {value}")

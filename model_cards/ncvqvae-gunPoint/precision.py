@@ -23,5 +23,5 @@ def fast_bfloat16(device: torch.device) -> bool:
     """Whether the hardware multiplies bfloat16, rather than emulating it (of old versions of PyTorch: not known)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    found = getattr(torch.cpu, "get_capabilities", dict)()
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type == "cpu" and (found.get("avx512_bf16", False) or found.get("amx_bf16", False))

@@ -31,10 +31,10 @@ class TimeFrequency(nn.Module):
         # Not saved: both follow from n_fft. `reset_parameters` must fill them, since transformers builds models on the
         # meta device, where what a constructor computes is lost.
         # In float32 whatever the model's dtype.
-        kind = dict(dtype=torch.float32)
-        self.analysis = nn.Buffer(torch.empty(2 * self.num_frequencies, 1, n_fft, **kind), persistent=False)
-        self.synthesis = nn.Buffer(torch.empty(2 * self.num_frequencies, 1, n_fft, **kind), persistent=False)
-        self.gain = nn.Buffer(torch.empty(length, **kind), persistent=False)
+        size = 2 * self.num_frequencies, 1, n_fft
+        self.analysis = nn.Buffer(torch.empty(size, dtype=torch.float32), persistent=False)
+        self.synthesis = nn.Buffer(torch.empty(size, dtype=torch.float32), persistent=False)
+        self.gain = nn.Buffer(torch.empty(length, dtype=torch.float32), persistent=False)
         self.reset_parameters()
 
     @torch.no_grad()

@@ -50,7 +50,7 @@ def sample(options: argparse.Namespace) -> None:
     check_output(options.output)
     model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
     labels = options.label[0] if len(options.label) == 1 else options.label or None
-    output = model.generate(
+    output: Any = model.generate(
         options.num_samples,
         labels=labels,
         num_steps=options.num_steps,

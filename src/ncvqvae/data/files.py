@@ -9,7 +9,7 @@ import csv
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -69,7 +69,8 @@ def _write(path: str | Path, array: np.ndarray, labels: Sequence[str] | None, co
     path = Path(path)
     with whole_file(path) as partial:
         if path.suffix == ".npz":
-            np.savez_compressed(partial, values=array, **({} if labels is None else {"labels": np.array(labels)}))
+            arrays: dict[str, Any] = {"values": array} | ({} if labels is None else {"labels": np.array(labels)})
+            np.savez_compressed(partial, **arrays)
         elif path.suffix == ".csv":
             _write_csv(partial, array.reshape(len(array), -1), labels, columns)
         else:

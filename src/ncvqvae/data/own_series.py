@@ -98,8 +98,9 @@ def _prepare(
     names, ids = _classes(splits, label) if label else (None, {})
     readers = {name: reader(part, label) for name, part in splits.items()}
     surveys = {name: survey(arrays(part, readers[name])) for name, part in splits.items()}
-    if len(channels := {one.channels for one in surveys.values()}) > 1:
-        raise ValueError(f"the splits differ in their channels: {sorted(channels)}")
+    channels = sorted({one.channels for one in surveys.values()})
+    if len(channels) > 1:
+        raise ValueError(f"the splits differ in their channels: {channels}")
     padded = all(one.padded for one in surveys.values())
     longest = max(max(one.sizes) for one in surveys.values())
     prepared = {}
@@ -108,7 +109,7 @@ def _prepare(
         if window and min(sizes) < window:
             shortest = int(np.argmin(sizes))
             raise ValueError(f"the window of {window} samples is longer than series {shortest}, of {min(sizes)}")
-        features = series_features(*channels, window or longest, names)
+        features = series_features(channels[0], window or longest, names)
         cut_before = "values" in part.features and part.features.get("series") == Value("int64")
         if window or cut_before:
             features["series"] = Value("int64")

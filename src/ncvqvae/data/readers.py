@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import datasets
 import numpy as np
@@ -17,7 +18,7 @@ from .files import read_arrays, read_table
 from .series import label_name, sort_labels, values_column
 
 
-Source = str | Path | np.ndarray | Tensor | Sequence[np.ndarray] | pd.DataFrame | Dataset | DatasetDict
+Source: TypeAlias = str | Path | np.ndarray | Tensor | Sequence[np.ndarray] | pd.DataFrame | Dataset | DatasetDict
 
 # What the columns of a long table, a value in a row, may be called.
 LONG = {
@@ -88,7 +89,7 @@ def _read(source: str, label_column: str | None) -> tuple[Source, list[str] | No
         raise ValueError(f"{source} is {kind} ({one_line(error.__cause__ or error)[:200]})") from None
 
 
-def _from_arrays(values: np.ndarray | Tensor | Sequence[np.ndarray], labels: Sequence | None) -> Dataset:
+def _from_arrays(values: Any, labels: Sequence | None) -> Dataset:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     ragged = isinstance(values, list | tuple)

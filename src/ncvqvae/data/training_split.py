@@ -106,7 +106,8 @@ def fit_scaler(values: Values) -> tuple[list[float], list[float]]:
     Raises:
         ValueError: for a channel that is constant.
     """
-    count, mean, squares = 0, 0.0, 0.0
+    count, zero = 0, torch.zeros(values.shape[1], dtype=torch.float64)
+    mean = squares = zero
     for part in chunks(values):  # two moments of what was seen and of a part give those of both (Chan et al., 1983)
         size = part.shape[0] * part.shape[2]
         variance, part_mean = torch.var_mean(part.cpu().double(), (0, 2), correction=0)
@@ -132,7 +133,8 @@ def hold_out(
         if labels is not None:
             labels = torch.zeros_like(numbers).scatter_(0, source, labels)
         sides = hold_out(labels, len(numbers), fraction, seed)
-        return tuple(torch.isin(source, side).nonzero()[:, 0] for side in sides)
+        train, held_out = (torch.isin(source, side).nonzero()[:, 0] for side in sides)
+        return train, held_out
     generator = torch.Generator().manual_seed(seed)
     labels = torch.zeros(size, dtype=torch.long) if labels is None else labels
     held = []

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import gradio as gr
 import torch
@@ -171,7 +172,7 @@ def generate(
     settings = num_samples, wanted, num_steps, temperature, choice_temperature, guidance_scale
     generator = torch.Generator(model.device).manual_seed(seed)
     with _progress_of(model.transformer, num_steps, progress):
-        made = model.generate(*settings, generator, return_codes=True, return_labels=True)
+        made: Any = model.generate(*settings, generator, return_codes=True, return_labels=True)
     said = f"{len(made.values)} series in {time.perf_counter() - start:.1f} seconds."
     progress(1, desc="drawing")
     real, sentence = real_series(model.config.tokenizer_config.dataset_name)

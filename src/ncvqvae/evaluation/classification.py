@@ -132,11 +132,11 @@ def strong_probe(
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
-    features, labels = features.numpy(), labels.numpy()
     least = min(Counter(labels.tolist()).values())
     if least < 2:
         raise ValueError("cross-validation needs 2 training series or more of each class, found 1")
-    some = np.random.default_rng(seed).permutation(len(labels))[:MOST_TO_SELECT_ON]
+    train, classes = features.numpy(), labels.numpy()
+    some = np.random.default_rng(seed).permutation(len(classes))[:MOST_TO_SELECT_ON]
     folds = StratifiedKFold(min(MOST_FOLDS, least), shuffle=True, random_state=seed)
     scores = {}
     classifiers = {
@@ -149,7 +149,7 @@ def strong_probe(
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer of the series to select on than folds
         for name, (classifier, penalty) in classifiers.items():
             probe = make_pipeline(StandardScaler(), classifier)
-            search = GridSearchCV(probe, {penalty: PENALTIES}, cv=folds).fit(features[some], labels[some])
-            probe.set_params(**search.best_params_).fit(features, labels)
+            search = GridSearchCV(probe, {penalty: PENALTIES}, cv=folds).fit(train[some], classes[some])
+            probe.set_params(**search.best_params_).fit(train, classes)
             scores[name] = float(probe.score(test_features.numpy(), test_labels.numpy()))
     return scores

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..inference import in_batches
 from .classification import Classified, fcn_accuracy, fcn_steps, join_evenly, minirocket_accuracy, minirocket_features
 from .fcn import FCN
-from .memorisation import duplicate_share, memorisation
+from .memorisation import Distance, duplicate_share, memorisation
 from .metrics import (
     autocorrelation_difference,
     bootstrap_interval,
@@ -113,8 +113,9 @@ class Comparison:
         A tokenizer smooths, and smooth series are nearer to everything. So whether there are more near-copies than
         chance has is judged against reconstructed test series, which are as smooth and cannot be copies.
         """
-        scores = {}
-        for prefix, distance, most in (("", "euclidean", None), ("dtw_", "dtw", MOST_DTW)):
+        scores: dict[str, float] = {}
+        kinds: list[tuple[str, Distance, int | None]] = [("", "euclidean", None), ("dtw_", "dtw", MOST_DTW)]
+        for prefix, distance, most in kinds:
             generated, real, decoded = (
                 part if most is None else evenly_spaced(part, most) for part in (values, self.test[0], reconstruction)
             )

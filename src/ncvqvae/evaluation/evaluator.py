@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ LEAST_GENERATED = 256
 GENERATED_AT_A_TIME = 256
 
 Model = MaskGITForTimeSeriesGeneration | NCVQVAEModel
-Score = dict[str, object]
+Score = dict[str, Any]
 
 
 @dataclass
@@ -187,9 +188,9 @@ def _score_generation(
         result.not_measured["class-conditional FID and classification accuracy"] = "the checkpoint knows no classes"
 
 
-def _measure(measures: dict[str, Callable[[], object]], not_measured: dict[str, str]) -> dict[str, object]:
-    """What each gives, those that give several figures under their names; what has too few series is noted."""
-    figures = {}
+def _measure(measures: dict[str, Callable[[], Any]], not_measured: dict[str, str]) -> dict[str, Any]:
+    """Calls the measures; some give several figures by name. A measure that has too few series is noted."""
+    figures: dict[str, Any] = {}
     for name, measure in measures.items():
         try:
             value = measure()
@@ -202,7 +203,7 @@ def _measure(measures: dict[str, Callable[[], object]], not_measured: dict[str, 
 
 def generate(
     model: MaskGITForTimeSeriesGeneration, num_samples: int, labels: Tensor | str | None, seed: int
-) -> tuple[Tensor, Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor, Any]:
     """Series, codes and labels, on the CPU, with a progress bar. Without `labels`, those at the training's shares;
     `"null"` is without a class.
 
@@ -214,7 +215,7 @@ def generate(
     if labels is None and model.config.num_labels:
         shares = torch.tensor(model.config.label_shares)
         labels = torch.multinomial(shares, num_samples, True, generator=torch.Generator().manual_seed(seed))
-    parts = []
+    parts: list[Any] = []
     with tqdm(total=num_samples, desc=f"generating, seed {seed}", unit="series", leave=False, disable=None) as bar:
         for start in range(0, num_samples, GENERATED_AT_A_TIME):
             size = min(GENERATED_AT_A_TIME, num_samples - start)

@@ -27,10 +27,10 @@ def nearest_distances(queries: Tensor, references: Tensor, distance: Distance = 
     from aeon.distances import dtw_distance
 
     candidates = plain.topk(min(DTW_CANDIDATES, len(references)), 1, largest=False).indices.tolist()
-    queries, references = queries.double().numpy(), references.double().numpy()
+    first, second = queries.double().numpy(), references.double().numpy()
     squared = [
-        min(dtw_distance(query, references[index], window=DTW_WINDOW) for index in nearest)
-        for query, nearest in zip(queries, candidates, strict=True)
+        min(dtw_distance(query, second[index], window=DTW_WINDOW) for index in nearest)
+        for query, nearest in zip(first, candidates, strict=True)
     ]
     return torch.tensor(squared).sqrt()  # aeon sums squares
 

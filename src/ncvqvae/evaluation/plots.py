@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -170,8 +171,8 @@ def plot_codes(codes: dict[str, Tensor], codebook_size: int, title: str, path: s
 def plot_nearest(generated: Tensor, train: Tensor, distances: dict[str, Tensor], title: str, path: str | Path) -> None:
     """Distances to the nearest training series, and the three pairs that are nearest."""
     figure = new_figure(9, 4.8)
-    axes = figure.subplot_mosaic([["histogram"] * 3, ["0", "1", "2"]])
-    edges = np.linspace(0, float(torch.cat(list(distances.values())).quantile(0.995)), 40)
+    axes: dict[str, Axes] = figure.subplot_mosaic([["histogram"] * 3, ["0", "1", "2"]])
+    edges = np.linspace(0, float(torch.cat(list(distances.values())).quantile(0.995)), 40).tolist()
     for (name, part), colour in zip(distances.items(), (REAL, MADE), strict=True):
         label = f"{name} ({len(part)} series)"
         axes["histogram"].hist(part.numpy(), edges, density=True, alpha=0.55, color=colour, label=label)

@@ -23,12 +23,10 @@ from .card import read_metrics, write_card
 
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
-
-
 # What a repository holds; nothing else in the folder is sent.
-WANTED = ("README.md", "config.json", "model.safetensors", "model.sha256", "recipe.yaml", "metrics.json")
-WANTED += ("notes.md", "report.md", "*.py", "*.png")
-# Likewise of an app's folder, and of this package's.
+WANTED: tuple[str, ...] = ("README.md", "config.json", "model.safetensors", "model.sha256", "recipe.yaml")
+WANTED += ("metrics.json", "notes.md", "report.md", "*.py", "*.png")
+# The same for an app's folder, and for this package.
 APP = ("README.md", "requirements.txt", "packages.txt", "*.py")
 PACKAGE = ("*.py", "*.md", "*.json")
 

@@ -63,7 +63,7 @@ class TransformerLayer(nn.Module):
             hidden, mixed = (tensor.flatten(0, 1).index_select(0, wanted) for tensor in (hidden, mixed))
         hidden = hidden + self.attention_out(mixed)
         first, activation, last = self.perceptron
-        return hidden + last(activation(normalised_linear(self.perceptron_norm, first, hidden)))
+        return hidden + last(activation(normalised_linear(self.perceptron_norm, first, hidden)))  # type: ignore
 
 
 class BidirectionalTransformer(nn.Module):
@@ -96,7 +96,7 @@ class BidirectionalTransformer(nn.Module):
         """Hidden states and the first layer's queries, keys and values. Position-wise, so they can be tabulated."""
         hidden = self.project_in(embedded)
         hidden = hidden + (self.position_scale * self.position_embedding.weight).to(hidden.dtype)
-        return hidden, self.layers[0].queries_keys_values(hidden)
+        return hidden, self.layers[0].queries_keys_values(hidden)  # type: ignore[operator]
 
     def forward(
         self, hidden: Tensor, projected: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None
@@ -107,6 +107,6 @@ class BidirectionalTransformer(nn.Module):
         """
         for layer, following in zip(self.layers[:-1], self.layers[1:], strict=True):
             hidden = layer(hidden, projected, attention)
-            projected = following.queries_keys_values(hidden)
+            projected = following.queries_keys_values(hidden)  # type: ignore[operator]
         hidden = self.layers[-1](hidden, projected, attention, wanted)
         return normalised_linear(self.norm, self.project_out, hidden)

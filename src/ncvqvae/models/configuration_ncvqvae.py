@@ -116,12 +116,11 @@ class NCVQVAEConfig(PreTrainedConfig):
         if self.ssl_objective is None:
             return
         if self.ssl_objective not in OBJECTIVES:
-            raise ValueError(
-                f"ssl_objective must be one of {', '.join(OBJECTIVES)} or None, found {self.ssl_objective!r}"
-            )
+            known = ", ".join(OBJECTIVES)
+            raise ValueError(f"ssl_objective must be None or one of {known}, found {self.ssl_objective!r}")
         if OBJECTIVES[self.ssl_objective].whitened and self.projector_dim > 64 and self.projector_dim % 64:
-            found = f"projector_dim must be a multiple of 64 for {self.ssl_objective}"
-            raise ValueError(f"{found}, found {self.projector_dim}")
+            wanted = f"projector_dim must be a multiple of 64 for {self.ssl_objective}"
+            raise ValueError(f"{wanted}, found {self.projector_dim}")
 
     @property
     def num_frames(self) -> int:

@@ -87,7 +87,8 @@ def decode_iteratively(
         codes.scatter_(1, masked, drawn)
         left = int(num_codes * mask_ratio(step / num_steps))
         if left == 0:
-            return codes
+            break
         noise_scale = choice_temperature * (1 - step / num_steps)
         masked = masked.gather(1, least_confident(probabilities, left, noise_scale, generator))
         logits = predict(codes, masked)
+    return codes

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +63,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
 
     def __init__(self, config: MaskGITConfig):
         super().__init__(config)
-        self.tokenizer = NCVQVAEModel(config.tokenizer_config)
+        self.tokenizer = NCVQVAEModel(config.tokenizer_config)  # type: ignore[arg-type]
         self.tokenizer.requires_grad_(False)
         self.num_codes, dim = config.tokenizer_config.num_codes, config.tokenizer_config.dim
         self.codebook_size = config.tokenizer_config.codebook_size
@@ -97,7 +97,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         return model.train(tokenizer.training)
 
     @classmethod
-    def from_pretrained(cls, *args: object, **kwargs: object) -> "MaskGITForTimeSeriesGeneration":
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> "MaskGITForTimeSeriesGeneration":
         """See `NCVQVAEPreTrainedModel.from_pretrained`."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -189,7 +189,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         rows = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
         linear, activation, norm = self.head
         hidden = self.transformer(*enter(visible, labels), attention, rows)
-        hidden = layer_norm(norm, activation(linear(hidden)))
+        hidden = layer_norm(norm, activation(linear(hidden)))  # type: ignore[arg-type]
         if self.config.code_embedding == "learned":
             bias = self.logit_bias.index_select(0, wanted % self.num_codes)
             return F.linear(hidden, self.code_embedding.weight[:-1]) + bias

@@ -61,7 +61,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     # Half a bit decides between two codes: the codebook stays in float32 whatever the dtype asked for.
     _keep_in_fp32_modules_strict = ["quantizer"]
-    _loads_from = ("ncvqvae", "ncvqvae_maskgit")  # the model types whose folders hold what this class needs
+    _loads_from: tuple[str, ...] = ("ncvqvae", "ncvqvae_maskgit")  # model types whose folders hold these weights
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -70,8 +70,8 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         # loaded.
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             super()._init_weights(module)
-        elif hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        elif callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
         """Saves weights, configuration and code, and the SHA-256 of each file of weights next to it."""

@@ -46,7 +46,8 @@ def vibcreg_loss(
     _check_batch(projections, augmented)
     with torch.autocast(projections.device.type, enabled=False):
         first, second = projections.float(), augmented.float()
-        invariance, variance, covariance = F.mse_loss(first, second), 0, 0
+        invariance = F.mse_loss(first, second)
+        variance = covariance = torch.zeros((), device=first.device)
         for centred, squares in (_centre(first), _centre(second)):
             variance = variance + F.relu(1 - (squares / (len(centred) - 1) + 1e-4).sqrt()).mean()
             # The smallest square, here and below, leaves a dimension without variance a gradient of zero.

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -124,7 +125,7 @@ class Start:
         Raises:
             ValueError: for a recipe with other sizes, or series too short for the checkpoint's encoder.
         """
-        sections = {}
+        sections: dict[str, Any] = {}
         if self.tokenizer is not None:
             sections["tokenizer"] = _settings(self.tokenizer.config, recipe.tokenizer, "tokenizer")
             sections["tokenizer"]["downsampled_width"] = _width(self.tokenizer.config, length)

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -48,8 +49,8 @@ class Stage:
     name: str
     num_series: int
     inputs: Callable[[Tensor, torch.Generator], Inputs]
-    evaluate: Callable[[nn.Module], dict[str, float]] | None = None
-    draw: Callable[[nn.Module, Path], None] | None = None
+    evaluate: Callable[[Any], dict[str, float]] | None = None
+    draw: Callable[[Any, Path], None] | None = None
     frozen: Sequence[nn.Module] = ()
     smaller: str | None = None
 
@@ -84,7 +85,8 @@ def fit(model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run) ->
         raise RuntimeError(f"out of memory in {stage.name}: {hint}") from error
     finally:
         loop.tracker.close()
-    model.eval().to(memory_format=torch.contiguous_format)  # as a loaded one, which has to compute bitwise the same
+    # As a loaded model, which has to compute bitwise the same.
+    model.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return loop.history
 
 
@@ -111,7 +113,7 @@ class _Loop:
         if self.batch_size < num_processes():
             raise ValueError(f"{num_processes()} processes share batches of {self.batch_size}: start fewer processes")
         # The layout that convolutions compute in; in PyTorch's own one each would copy its weights and inputs.
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
             self.parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True

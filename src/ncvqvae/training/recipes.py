@@ -194,8 +194,8 @@ def _build(kind: type, data: Mapping[str, Any], prefix: str = "") -> Any:
     for key, value in data.items():
         if key not in known:
             raise ValueError(unknown_key(prefix + str(key), [prefix + name for name in known]))
-        annotation = known[key].type
-        if dataclasses.is_dataclass(annotation):
+        annotation: Any = known[key].type
+        if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{prefix}{key} must hold keys and values, found {value!r}")
             value = _build(annotation, value, f"{prefix}{key}.")

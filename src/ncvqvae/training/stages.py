@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from datasets import Dataset
@@ -147,7 +147,7 @@ def train_prior(
         return score_prior(model, held_out_codes, held_out_labels)
 
     def draw(model: MaskGITForTimeSeriesGeneration, file: Path) -> None:
-        made = model.generate(DRAWN, generator=torch.Generator(shown.device).manual_seed(0), return_labels=True)
+        made: Any = model.generate(DRAWN, generator=torch.Generator(shown.device).manual_seed(0), return_labels=True)
         made_labels = None if labels is None else made.labels
         plot_samples(
             shown, shown_labels, made.values, made_labels, data.label_names, "Real and generated series", file

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -34,7 +35,7 @@ def training_summary(
     (values, test_values) = (part.to(model.device) for part in (values, test_values))
     generator = torch.Generator(model.device).manual_seed(seed)
     start = time.perf_counter()
-    sampled = model.generate(num_samples, generator=generator, return_labels=True)
+    sampled: Any = model.generate(num_samples, generator=generator, return_labels=True)
     seconds = time.perf_counter() - start
 
     config = model.config
