@@ -55,7 +55,7 @@ def open_source(source: Source, labels: Sequence | None, label_column: str | Non
         return _unfolded(source, label_column or "label")
     if isinstance(source, DatasetDict):
         return DatasetDict({name: _unfolded(part, label_column or "label") for name, part in source.items()})
-    raise ValueError(f"series are arrays, tables, files or datasets; a {type(source).__name__} is none of them")
+    raise ValueError(f"cannot read series from a {type(source).__name__}: pass an array, table, path or dataset")
 
 
 def _read(source: str, label_column: str | None) -> tuple[Source, list[str] | None]:

@@ -44,7 +44,7 @@ def read_given(file: str | None, text: str, channels: int, length: int) -> tuple
         ValueError: for neither or both, for what holds no series, or series of another shape.
     """
     if file and text.strip():
-        raise ValueError("there are both a file and numbers; clear one of them")
+        raise ValueError("give a file or numbers, not both")
     if file:
         try:
             values, labels = read_series(file, channels)
