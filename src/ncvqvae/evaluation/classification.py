@@ -18,7 +18,7 @@ from .fcn import train_fcn
 
 
 LEAST_SYNTHETIC = 1000
-# The thesis trains its classifier for 1000 epochs; `training/README.md` has what these steps come to.
+# The thesis trains its classifier for 1000 epochs; `training/LOG.md` has what these steps come to.
 LEAST_STEPS, EPOCHS, BATCH_SIZE = 300, 5, 32
 PENALTIES = [1.0, 0.1, 10.0, 0.01, 100.0, 0.001]  # where several are as good, the first of them is taken
 MOST_FOLDS = 5

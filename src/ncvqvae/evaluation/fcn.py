@@ -73,7 +73,7 @@ def train_fcn(
 ) -> FCN:
     """A network trained on series `(series, channels, length)` with AdamW and a cosine schedule to zero.
 
-    The reference takes 1000 epochs in batches of 256; `training/README.md` has what fewer and smaller steps cost.
+    The reference takes 1000 epochs in batches of 256; `training/LOG.md` has what fewer and smaller steps cost.
     Shows a progress bar. Returns the network in evaluation mode.
     """
     if not len(values):
