@@ -33,7 +33,7 @@ def test_a_folder_of_this_version_stays_as_it_is(folder):
 def test_code_and_texts_come_back_and_weights_figures_and_config_keep_every_bit(folder, capsys):
     (folder / "masking.py").write_text("# of another version\n")
     (folder / "time_frequency.py").unlink()
-    (folder / "processes.py").write_text("# of a version that had it\n")
+    (folder / "older.py").write_text("# of a version that had it\n")
     (folder / "README.md").write_text("# old")
     (folder / "report.md").unlink()
     with pytest.raises(ValueError, match=r"is not part of ncvqvae|differs from the installed"):

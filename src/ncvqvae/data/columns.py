@@ -1,4 +1,4 @@
-"""How series lie in the columns of a dataset, and their conversion to the columns that training reads."""
+"""Finds series in the columns of a dataset, and converts them to the columns that training reads."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Reader = Callable[[pa.Table], Iterator[np.ndarray]]
 
 
 def reader(dataset: Dataset, label: str | None) -> Reader:
-    """What gives the series `(channels, length)` of a part of the dataset, float64.
+    """A function from a part of the dataset to its series `(channels, length)`, float64.
 
     Raises:
         ValueError: for columns that are no numbers, or no samples.

@@ -1,4 +1,4 @@
-"""Where series may come from: arrays, tables and files of either, datasets on disk and on the Hub."""
+"""Opens arrays, tables, files of either, and datasets on disk and on the Hub."""
 
 import re
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 def open_source(source: Source, labels: Sequence | None, label_column: str | None) -> Dataset | DatasetDict:
     """A source as datasets that hold `values` of `(channels, length)` or `(length,)`, or a sample in each column.
 
-    Nothing is checked or filled in yet, and what lies in Arrow files stays there.
+    Nothing is checked or filled in yet, and data in Arrow files stay on disk.
 
     Raises:
-        ValueError: for what cannot be read, in one line.
+        ValueError: for a source that cannot be read, in one line.
     """
     if isinstance(source, str | Path):
         if labels is not None:
@@ -129,7 +129,7 @@ def _from_table(table: pd.DataFrame, label: str) -> Dataset:
 
 
 def _unfolded(dataset: Dataset, label: str) -> Dataset:
-    """A long table with a series in a row; any other as it is."""
+    """A long table becomes one with a series in a row; other tables stay as they are."""
     columns = [column for column in dataset.column_names if column != label]
     role = {kind: next((name for name in names if name in columns), None) for kind, names in LONG.items()}
     if "values" in columns or None in (role["series"], role["time"], role["value"]):

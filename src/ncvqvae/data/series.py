@@ -29,7 +29,7 @@ def series_dataset(
 
     Args:
         values: `(series, length)`, `(series, channels, length)`, or a list of `(channels, length)` of unequal lengths.
-            Gaps are NaN; see `fill_gaps`.
+            NaN are gaps; see `fill_gaps`.
         labels (*optional*): the class of each series, of any kind that has a name.
         label_names (*optional*): all classes, in order; defaults to those found, sorted.
 
@@ -121,7 +121,7 @@ def read_labels(dataset: Dataset) -> Tensor | None:
 
 @dataclass
 class Survey:
-    """What a set of series holds.
+    """The sizes and gaps of a set of series.
 
     `sizes` and `ends` are the samples of each, with and without the NaN that all its channels end in; `num_missing`
     counts every NaN; `padded` says that none stands before such an end.

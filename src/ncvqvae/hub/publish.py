@@ -23,7 +23,7 @@ from .card import read_metrics, write_card
 
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
-# What a repository holds; nothing else in the folder is sent.
+# The files of a checkpoint's folder that are sent.
 WANTED: tuple[str, ...] = ("README.md", "config.json", "model.safetensors", "model.sha256", "recipe.yaml")
 WANTED += ("metrics.json", "notes.md", "report.md", "*.py", "*.png")
 # The same for an app's folder, and for this package.
@@ -32,7 +32,7 @@ PACKAGE = ("*.py", "*.md", "*.json")
 
 
 class Sent(NamedTuple):
-    """What was sent, or would be: files by their names there, and the address of the commit, or of the repository."""
+    """The files sent, or to be sent, by their names on the Hub; the address of the commit, or of the repository."""
 
     files: dict[str, Path]
     address: str
@@ -44,9 +44,9 @@ def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bo
 
     Args:
         folder: what training left, with what `ncvqvae evaluate FOLDER --out FOLDER` adds.
-        repo_id: `organisation/name`; it is created where it does not exist. What it holds of an earlier version, and
-            the folder no longer does, is deleted there.
-        private: create a private repository; else the organisation's default holds. One that exists stays as it is.
+        repo_id: `organisation/name`; it is created where it does not exist. Files of an earlier version that the
+            folder no longer holds are deleted there.
+        private: create a private repository; the default is the organisation's. An existing repository stays as it is.
         dry_run: check and write the card, but send nothing.
 
     Raises:
@@ -97,9 +97,9 @@ def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, pr
 
 
 def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
-    """Sends the app to a Space as one commit: its folder, the checkpoints inside, and this package as it is installed.
+    """Sends the app to a Space as one commit: its folder, the checkpoints inside, and the installed package.
 
-    The package goes along so that the Space runs this version of it, from wherever it was installed.
+    So the Space runs this version of the package.
 
     Raises:
         ValueError: for a folder that is no Space or holds a broken checkpoint, and as `publish` does.
@@ -165,7 +165,7 @@ def _stale(there: Sequence[str], kind: str) -> list[str]:
 
 
 def _create(api: HfApi, repo_id: str, private: bool, kind: str) -> None:
-    """Creates the repository unless it is there, which is asked first: a 409 of creation may mean more than that."""
+    """Creates the repository unless it exists. It asks first, because a 409 of creation may mean other things too."""
     try:
         found = api.repo_info(repo_id, repo_type=kind)
     except RepositoryNotFoundError:
@@ -190,7 +190,7 @@ def _said(error: HfHubHTTPError) -> str:
 
 @contextmanager
 def _explained(repo_id: str) -> Iterator[HfApi]:
-    """What goes wrong on the way to the Hub, as a `ValueError` of one line."""
+    """Turns what goes wrong on the way to the Hub into a `ValueError` of one line."""
     if get_token() is None:
         raise ValueError("there is no token for the Hub; run hf auth login, or set HF_TOKEN")
     api = HfApi()
@@ -213,7 +213,7 @@ def _explained(repo_id: str) -> Iterator[HfApi]:
 
 
 def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration:
-    """Loads the checkpoint and generates; raises `ValueError` where it is not what was trained and measured."""
+    """Loads the checkpoint and generates; raises `ValueError` where it is not the one that was trained and measured."""
     model = load_model(MaskGITForTimeSeriesGeneration, folder)  # compares the weights with their SHA-256
     _check_code(folder, getattr(model.config, "auto_map", None) or {})
     if (folder / "metrics.json").is_file():
@@ -228,7 +228,7 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration:
 
 
 def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
-    """The code beside the weights must be this package's, and all of it: whoever has no package runs it."""
+    """Raises `ValueError` unless the folder holds this package's code, all of it: strangers run it."""
     remedy = f"write the code of this version there with python -m ncvqvae.hub.refresh {folder}"
     for file in sorted(folder.glob("*.py")):
         ours = PACKAGE_FOLDER / "models" / file.name
