@@ -197,7 +197,7 @@ def test_a_dataset_of_the_hub_is_named_by_its_id(hub, tmp_path):
         try:
             load_series("org/other")
         except ValueError as error:
-            assert "org/other is no file here and no dataset on the Hub" in str(error)
+            assert "org/other is neither a file here nor a dataset on the Hub" in str(error)
     """
     done = in_a_fresh_process(script, environment=hub.environment(tmp_path / "home"))
     assert done.returncode == 0, done.stderr
@@ -209,7 +209,7 @@ CASES = [
     (lambda: wide(), {"label_column": "kind"}, "there is no label column 'kind'; the columns are c0_0, c0_1"),
     (lambda: wide().assign(c0_0="x"), {}, "the column 'c0_0' holds .*string, no numbers"),
     (lambda: wide().drop(columns="c1_3"), {}, "do not give each channel the same samples"),
-    (lambda: wide().reset_index(names="id"), {}, "the column 'id' names the rows and is no sample"),
+    (lambda: wide().reset_index(names="id"), {}, "the column 'id' names the rows and is not a sample"),
     (lambda: wide().iloc[:0], {}, "the table is empty"),
     (lambda: VALUES[:0], {}, "the array is empty"),
     (lambda: VALUES[0, 0], {}, r"values must be \(series, length\)"),
@@ -247,7 +247,7 @@ def test_damaged_files_get_one_line(tmp_path):
         with pytest.raises(ValueError, match=re.escape(name)) as caught:
             load_series(tmp_path / name)
         assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="is no folder that save_to_disk"):
+    with pytest.raises(ValueError, match="is not a folder that save_to_disk"):
         load_series(tmp_path)
 
 

@@ -35,9 +35,9 @@ def reader(dataset: Dataset, label: str | None) -> Reader:
     columns = [name for name in dataset.column_names if name != label]
     for name in columns:
         if name in LONG["series"] or name.startswith(("Unnamed: ", "__index_level_")):
-            raise ValueError(f"the column {name!r} names the rows and is no sample; leave it out of a wide table")
+            raise ValueError(f"the column {name!r} names the rows and is not a sample; leave it out of a wide table")
         if not _is_number(kind := schema.field(name).type):
-            raise ValueError(f"the column {name!r} holds {kind}, no numbers; if it is the label column, name it")
+            raise ValueError(f"the column {name!r} holds {kind}, not numbers; if it is the label column, name it")
     if not columns:
         raise ValueError("the table has no column of samples")
     return partial(_wide, columns=_by_channel(columns))

@@ -45,7 +45,7 @@ def open_source(source: Source, labels: Sequence | None, label_column: str | Non
         source, labels = _read(str(source), label_column)
     if isinstance(source, np.ndarray | Tensor | list | tuple):
         if label_column is not None:
-            raise ValueError(f"arrays have no columns, so none is called {label_column!r}")
+            raise ValueError(f"arrays have no columns, so there is no label column {label_column!r}")
         return _from_arrays(source, labels)
     if labels is not None:
         raise ValueError("labels belong to an array; in a table they are a column, named by label_column")
@@ -64,7 +64,7 @@ def _read(source: str, label_column: str | None) -> tuple[Source, list[str] | No
         try:
             return datasets.load_from_disk(source), None
         except (OSError, ValueError, KeyError, pa.ArrowException):
-            raise ValueError(f"{source} is no folder that save_to_disk of a dataset wrote") from None
+            raise ValueError(f"{source} is not a folder that save_to_disk of a dataset wrote") from None
     if path.suffix in ENDINGS and not path.is_file():
         raise ValueError(f"there is no file {source}")
     if path.suffix == ".csv":
@@ -85,7 +85,7 @@ def _read(source: str, label_column: str | None) -> tuple[Source, list[str] | No
             return Dataset.from_parquet(source), None
         return datasets.load_dataset(hub_id[1], hub_id[2]), None
     except (DatasetsError, OSError, ValueError) as error:
-        kind = "no parquet table" if path.suffix == ".parquet" else "no file here and no dataset on the Hub"
+        kind = "not a parquet table" if path.suffix == ".parquet" else "neither a file here nor a dataset on the Hub"
         raise ValueError(f"{source} is {kind} ({one_line(error.__cause__ or error)[:200]})") from None
 
 

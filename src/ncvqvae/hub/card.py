@@ -108,7 +108,7 @@ def read_metrics(folder: Path) -> dict:
     except FileNotFoundError:
         raise ValueError(f"{folder} lacks metrics.json, which the card is made from; {_again(folder)}") from None
     except ValueError as error:
-        raise ValueError(f"{file} is no JSON ({error}); {_again(folder)}") from None
+        raise ValueError(f"{file} is not JSON ({error}); {_again(folder)}") from None
     missing = [name for name in NEEDED if not isinstance(metrics, dict) or name not in metrics]
     if missing:
         raise ValueError(f"{file} lacks {missing[0]!r}; {_again(folder)}")

@@ -102,7 +102,7 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
     So the Space runs this version of the package.
 
     Raises:
-        ValueError: for a folder that is no Space or holds a broken checkpoint, and as `publish` does.
+        ValueError: for a folder that is not a Space or holds a broken checkpoint, and as `publish` does.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
@@ -124,7 +124,7 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
 
 def _check_space(folder: Path) -> None:
     if not all((folder / name).is_file() for name in ("README.md", "app.py", "requirements.txt")):
-        raise ValueError(f"{folder} is no Space: it must hold README.md, app.py and requirements.txt")
+        raise ValueError(f"{folder} is not a Space: it must hold README.md, app.py and requirements.txt")
     card = folder / "README.md"
     try:
         # Without the lines of --- there are no metadata, and the client would warn of that.
@@ -213,14 +213,14 @@ def _explained(repo_id: str) -> Iterator[HfApi]:
 
 
 def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration:
-    """Loads the checkpoint and generates; raises `ValueError` where it is not the one that was trained and measured."""
+    """Loads the checkpoint and generates; raises `ValueError` unless it is the one that was trained and measured."""
     model = load_model(MaskGITForTimeSeriesGeneration, folder)  # compares the weights with their SHA-256
     _check_code(folder, getattr(model.config, "auto_map", None) or {})
     if (folder / "metrics.json").is_file():
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
         if read_metrics(folder)["weights_sha256"] != digest:
             raise ValueError(
-                f"{folder}/metrics.json is of other weights; run ncvqvae evaluate {folder} --out {folder}"
+                f"{folder}/metrics.json was measured with other weights; run ncvqvae evaluate {folder} --out {folder}"
             )
     if not model.generate(4, generator=torch.Generator(model.device).manual_seed(0)).isfinite().all():
         raise ValueError(f"{folder} generates values that are NaN or infinite; train it again")
