@@ -63,8 +63,8 @@ def test_series_of_unequal_length_are_stretched_whether_padded_with_nan_or_not()
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ([np.full((1, 4), NAN)], "series 0 holds no value"),
-        ([np.zeros((2, 4)), np.stack([np.zeros(4), np.full(4, NAN)])], "series 1 has a channel that holds no value"),
+        ([np.full((1, 4), NAN)], "series 0 holds nothing but NaN"),
+        ([np.zeros((2, 4)), np.stack([np.zeros(4), np.full(4, NAN)])], "series 1 has a channel that holds nothing"),
         ([np.zeros((1, 4)), np.zeros((2, 4))], "differ in their channels"),
     ],
 )
@@ -88,7 +88,7 @@ def test_bad_datasets_are_refused():
         series_dataset(np.zeros(8))
     with pytest.raises(ValueError, match="a series has no label"):
         series_dataset(np.zeros((2, 8)), [1.0, float("nan")])
-    with pytest.raises(ValueError, match="no ClassLabel"):
+    with pytest.raises(ValueError, match="not a ClassLabel"):
         to_tensors(Dataset.from_dict({"values": [[[1.0, 2.0]]], "label": [0]}))
     with pytest.raises(ValueError, match="of one shape"):
         to_tensors(Dataset.from_dict({"values": [[[1.0, 2.0]], [[1.0]]]}))

@@ -274,7 +274,7 @@ def test_extreme_settings_leave_series_finite(model, settings):
         (dict(labels=["up", "sideways"]), "unknown label 'sideways'"),
         (dict(labels=torch.tensor([0, 2])), "unknown label 2"),
         (dict(labels=[]), "found 0"),
-        (dict(labels=[0, 1], num_samples=3), "each of 3 samples, found 2"),
+        (dict(labels=[0, 1], num_samples=3), "each of 3 samples; found 2"),
     ],
 )
 def test_bad_arguments_are_refused(model, settings, message):
