@@ -102,6 +102,16 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 
+def pooled(hidden: Tensor, num_intervals: int) -> Tensor:
+    """Average, maximum and standard deviation of `hidden` `(batch, dim, frequencies, time)` over all positions, then
+    the averages of `num_intervals` parts of the time axis; with more than four parts, the share of positive values too.
+    """
+    whole = [hidden.mean((2, 3)), hidden.amax((2, 3)), hidden.std((2, 3), correction=0)]
+    whole += [(hidden > 0).to(hidden.dtype).mean((2, 3))] * (num_intervals > 4)
+    parts = F.adaptive_avg_pool2d(hidden, (1, num_intervals)).flatten(1)
+    return torch.cat([*whole, parts], 1)
+
+
 class Scaler(nn.Module):
     """From the units of the data to zero mean and unit variance, channel by channel, in float32; and back.
 
@@ -269,15 +279,23 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         return self(values, mean, std).reconstruction
 
     def embed(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
-        """Features of `values` for classifiers, `(batch, 7 * code size)`.
+        """Features of `values` `(batch, channels, length)` for classifiers, `(batch, features)`.
 
         Over all positions of the continuous latents: average, maximum, standard deviation, and the average of each
-        quarter of the time axis. Scale each feature before you fit a classifier.
+        quarter of the time axis. With folded frequencies the same, the share of positive values, and the averages of
+        eighths, at three depths of the encoder, of the series and of its differences; averaged over the channels
+        where these are tokenized one by one. Scale each feature before you fit a classifier.
         """
-        latents = self.encode(values, mean, std).latents
-        whole = [latents.mean((2, 3)), latents.amax((2, 3)), latents.std((2, 3), correction=0)]
-        quarters = F.adaptive_avg_pool2d(latents, (1, 4)).flatten(1)
-        return torch.cat([*whole, quarters], 1)
+        self.check_shape(values)
+        working = self.to_working(self.scale(values, self.moments(values, mean, std)))
+        if self.config.fold_frequencies:
+            differences = F.pad(working.diff(dim=-1), (0, 1))
+            scale = differences.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
+            views = [self.time_frequency(view).to(self.dtype) for view in (working, differences / scale)]
+            features = torch.cat([pooled(hidden, 8) for view in views for hidden in self.encoder.features(view)], 1)
+        else:
+            features = pooled(self.encode_spectrogram(self.time_frequency(working)), 4)
+        return features.view(len(values), -1, features.shape[1]).mean(1)
 
     def check_shape(self, values: Tensor) -> None:
         """Raises `ValueError` for series of another number of channels or length than the model's."""
