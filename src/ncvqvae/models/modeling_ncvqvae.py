@@ -103,8 +103,8 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
 
 
 def pooled(hidden: Tensor, num_intervals: int) -> Tensor:
-    """Average, maximum and standard deviation of `hidden` `(batch, dim, frequencies, time)` over all positions, then
-    the averages of `num_intervals` parts of the time axis; with more than four parts, the share of positive values too.
+    """Average, maximum and standard deviation of `hidden` `(batch, dim, frequencies, time)` over all positions, with
+    more than four intervals the share of positive values too, and the averages of `num_intervals` parts of the time.
     """
     whole = [hidden.mean((2, 3)), hidden.amax((2, 3)), hidden.std((2, 3), correction=0)]
     whole += [(hidden > 0).to(hidden.dtype).mean((2, 3))] * (num_intervals > 4)
@@ -292,7 +292,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             differences = F.pad(working.diff(dim=-1), (0, 1))
             scale = differences.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
             views = [self.time_frequency(view).to(self.dtype) for view in (working, differences / scale)]
-            features = torch.cat([pooled(hidden, 8) for view in views for hidden in self.encoder.features(view)], 1)
+            depths = [self.encoder.features(view) for view in views]  # type: ignore[operator]
+            features = torch.cat([pooled(hidden, 8) for hiddens in depths for hidden in hiddens], 1)
         else:
             features = pooled(self.encode_spectrogram(self.time_frequency(working)), 4)
         return features.view(len(values), -1, features.shape[1]).mean(1)
