@@ -3,7 +3,7 @@ UCR ?=
 RECIPE ?= demo
 REFERENCE ?= $(wildcard ../shared/bench/reference.py)
 
-.PHONY: setup demo test bench style quality cards clean
+.PHONY: setup demo test test-fast test-lowest .venv-lowest .venv-newest bench style quality cards clean
 
 setup: .venv/installed
 
@@ -23,6 +23,23 @@ test: setup
 	  >/dev/null 2>&1; } || echo "no chromium: the browser test is skipped"
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile $(PYTEST)
 
+# Without those that take a browser, kills, two processes, clean environments, or more than ten seconds.
+test-fast: setup
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST)
+
+# The inference install at the lowest and at the newest versions that pyproject.toml allows, whatever constraints.txt says:
+# each has PyTorch as PyPI has it, 5 GB with CUDA.
+test-lowest: .venv-lowest .venv-newest
+
+.venv-lowest: RESOLUTION = lowest-direct
+.venv-newest: RESOLUTION = highest
+.venv-lowest .venv-newest:
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet uv
+	$@/bin/uv pip install --quiet --python $@/bin/python --resolution $(RESOLUTION) --only-binary :all: \
+	  --no-binary ncvqvae --reinstall-package ncvqvae .
+	OMP_NUM_THREADS=1 $@/bin/python tests/lowest.py model_cards/ncvqvae-gunPoint $(if $(filter lowest-direct,$(RESOLUTION)),--floors)
+
 # REFERENCE is a script that prints what the same work costs elsewhere, see training/speed/speed.py; without one there are no ratios.
 bench: setup
 	.venv/bin/python training/speed/speed.py --against "$(REFERENCE)"
@@ -41,4 +58,4 @@ cards: setup
 	.venv/bin/python -m ncvqvae.hub.refresh model_cards/*/
 
 clean:
-	rm -rf .venv runs ncvqvae-*/ samples.png reconstructions.png training.png bench.json bench.png
+	rm -rf .venv .venv-lowest .venv-newest runs ncvqvae-*/ samples.png reconstructions.png training.png bench.json bench.png

@@ -1,18 +1,20 @@
+import signal
+import threading
+
 import pytest
 import torch
 
+from helpers.loopback_hub import LoopbackHub
+from helpers.tiny import TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
+from ncvqvae.training.run_folder import save
 
 
-TINY = dict(length=40, dim=8, num_residual_blocks=1, codebook_size=6, projector_dim=16)
-TINY_PRIOR = dict(
-    id2label={0: "down", 1: "up"},
-    label_shares=[0.25, 0.75],
-    hidden_size=16,
-    num_hidden_layers=2,
-    head_dim=8,
-    intermediate_size=16,
-)
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """Ctrl-C reaches tests and what they start, also where a shell runs pytest in the background and ignores it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +41,17 @@ def pretraining_model():
 def model(pretraining_model):
     """A tiny composite model in evaluation mode."""
     return MaskGITForTimeSeriesGeneration.from_tokenizer(pretraining_model.tokenizer, **TINY_PRIOR).eval()
+
+
+@pytest.fixture
+def checkpoint(model, tmp_path):
+    """The folder of the tiny composite model, as training saves it."""
+    save(model, tmp_path / "tiny")
+    return str(tmp_path / "tiny")
+
+
+@pytest.fixture
+def hub():
+    """A Hub on loopback, for this test alone."""
+    with LoopbackHub() as hub:
+        yield hub

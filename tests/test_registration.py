@@ -1,17 +1,15 @@
 """Importing the package is light, and makes its models known to transformers in whatever order things are imported."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import ncvqvae
+from helpers.processes import in_a_fresh_process
 
 
 def run(script, *arguments):
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = in_a_fresh_process(script, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -36,6 +34,7 @@ def test_all_public_names_are_there_and_no_others():
         ncvqvae.Nonsense  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [
@@ -61,6 +60,7 @@ def test_auto_config_and_the_pipeline_know_them_too(folder):
     assert "'label': 'up'" in run(script, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ncvqvae.__all__)
 def test_each_public_name_can_be_the_first_import(name):
     assert run(f"from ncvqvae import {name}; print({name}.__name__)") == f"{name}\n"

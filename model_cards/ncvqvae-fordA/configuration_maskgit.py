@@ -35,7 +35,7 @@ class MaskGITConfig(PreTrainedConfig):
         num_hidden_layers (`int`, defaults to 4): of the transformer.
         num_attention_heads (`int`, defaults to 2), head_dim (`int`, defaults to 64): of its attention.
         intermediate_size (`int`, defaults to 256): width of its perceptrons.
-        label_dropout (`float`, defaults to 0.2): share of training samples whose label is hidden, for guidance.
+        label_dropout (`float`, defaults to 0.2): share of training samples that lose their label, for guidance.
         sampling_steps (`int`, defaults to 10): default `num_steps` of `generate`.
         sampling_temperature (`float`, defaults to 1): its default `temperature`.
         sampling_choice_temperature (`float`, defaults to 4): its default `choice_temperature`.

@@ -1,4 +1,4 @@
-"""How series lie in the columns of a dataset, and their conversion to the columns that training reads."""
+"""Finds series in the columns of a dataset, and converts them to the columns that training reads."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ Reader = Callable[[pa.Table], Iterator[np.ndarray]]
 
 
 def reader(dataset: Dataset, label: str | None) -> Reader:
-    """What gives the series `(channels, length)` of a part of the dataset, float64.
+    """A function from a part of the dataset to its series `(channels, length)`, float64.
 
     Raises:
         ValueError: for columns that are no numbers, or no samples.
@@ -35,9 +35,9 @@ def reader(dataset: Dataset, label: str | None) -> Reader:
     columns = [name for name in dataset.column_names if name != label]
     for name in columns:
         if name in LONG["series"] or name.startswith(("Unnamed: ", "__index_level_")):
-            raise ValueError(f"the column {name!r} names the rows and is no sample; leave it out of a wide table")
+            raise ValueError(f"the column {name!r} names the rows and is not a sample; leave it out of a wide table")
         if not _is_number(kind := schema.field(name).type):
-            raise ValueError(f"the column {name!r} holds {kind}, no numbers; if it is the label column, name it")
+            raise ValueError(f"the column {name!r} holds {kind}, not numbers; if it is the label column, name it")
     if not columns:
         raise ValueError("the table has no column of samples")
     return partial(_wide, columns=_by_channel(columns))

@@ -109,7 +109,7 @@ def read_arrays(path: Path) -> tuple[np.ndarray, list[str] | None]:
 
 
 def read_table(path: Path, label_column: str = "label") -> "pd.DataFrame":
-    """A CSV or parquet file. Raises `ValueError` for one that is no table, or whose columns have no names."""
+    """A CSV or parquet file. Raises `ValueError` for a file that is not a table, or whose columns have no names."""
     with _explained(path):
         import pandas as pd
 

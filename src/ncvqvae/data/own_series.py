@@ -1,4 +1,4 @@
-"""A user's own series as datasets to train on: what was found in them, and windows of those that are long."""
+"""A user's own series as datasets to train on, whole or cut into windows, and a description of them."""
 
 from collections.abc import Sequence
 
@@ -23,8 +23,8 @@ def load_series(
 ) -> Dataset | DatasetDict:
     """Your own series as a dataset to train on.
 
-    Datasets and parquet files that are larger than memory stay on disk. Gaps are NaN or empty; what becomes of them
-    and of series of unequal length is said by `fill_gaps`, over all splits together.
+    Datasets and parquet files that are larger than memory stay on disk. Gaps are NaN or empty. `fill_gaps` says how
+    gaps are filled and unequal lengths are made equal; it sees all splits together.
 
     Args:
         source: one of

@@ -1,4 +1,4 @@
-"""Where series may come from: arrays, tables and files of either, datasets on disk and on the Hub."""
+"""Opens arrays, tables, files of either, and datasets on disk and on the Hub."""
 
 import re
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 def open_source(source: Source, labels: Sequence | None, label_column: str | None) -> Dataset | DatasetDict:
     """A source as datasets that hold `values` of `(channels, length)` or `(length,)`, or a sample in each column.
 
-    Nothing is checked or filled in yet, and what lies in Arrow files stays there.
+    Nothing is checked or filled in yet, and data in Arrow files stay on disk.
 
     Raises:
-        ValueError: for what cannot be read, in one line.
+        ValueError: for a source that cannot be read, in one line.
     """
     if isinstance(source, str | Path):
         if labels is not None:
@@ -45,7 +45,7 @@ def open_source(source: Source, labels: Sequence | None, label_column: str | Non
         source, labels = _read(str(source), label_column)
     if isinstance(source, np.ndarray | Tensor | list | tuple):
         if label_column is not None:
-            raise ValueError(f"arrays have no columns, so none is called {label_column!r}")
+            raise ValueError(f"arrays have no columns, so there is no label column {label_column!r}")
         return _from_arrays(source, labels)
     if labels is not None:
         raise ValueError("labels belong to an array; in a table they are a column, named by label_column")
@@ -64,7 +64,7 @@ def _read(source: str, label_column: str | None) -> tuple[Source, list[str] | No
         try:
             return datasets.load_from_disk(source), None
         except (OSError, ValueError, KeyError, pa.ArrowException):
-            raise ValueError(f"{source} is no folder that save_to_disk of a dataset wrote") from None
+            raise ValueError(f"{source} is not a folder that save_to_disk of a dataset wrote") from None
     if path.suffix in ENDINGS and not path.is_file():
         raise ValueError(f"there is no file {source}")
     if path.suffix == ".csv":
@@ -85,7 +85,7 @@ def _read(source: str, label_column: str | None) -> tuple[Source, list[str] | No
             return Dataset.from_parquet(source), None
         return datasets.load_dataset(hub_id[1], hub_id[2]), None
     except (DatasetsError, OSError, ValueError) as error:
-        kind = "no parquet table" if path.suffix == ".parquet" else "no file here and no dataset on the Hub"
+        kind = "not a parquet table" if path.suffix == ".parquet" else "neither a file here nor a dataset on the Hub"
         raise ValueError(f"{source} is {kind} ({one_line(error.__cause__ or error)[:200]})") from None
 
 
@@ -129,7 +129,7 @@ def _from_table(table: pd.DataFrame, label: str) -> Dataset:
 
 
 def _unfolded(dataset: Dataset, label: str) -> Dataset:
-    """A long table with a series in a row; any other as it is."""
+    """A long table becomes one with a series in a row; other tables stay as they are."""
     columns = [column for column in dataset.column_names if column != label]
     role = {kind: next((name for name in names if name in columns), None) for kind, names in LONG.items()}
     if "values" in columns or None in (role["series"], role["time"], role["value"]):

@@ -29,7 +29,7 @@ def series_dataset(
 
     Args:
         values: `(series, length)`, `(series, channels, length)`, or a list of `(channels, length)` of unequal lengths.
-            Gaps are NaN; see `fill_gaps`.
+            NaN are gaps; see `fill_gaps`.
         labels (*optional*): the class of each series, of any kind that has a name.
         label_names (*optional*): all classes, in order; defaults to those found, sorted.
 
@@ -112,7 +112,7 @@ def read_labels(dataset: Dataset) -> Tensor | None:
     if "label" not in dataset.column_names:
         return None
     if not isinstance(dataset.features["label"], ClassLabel):
-        raise ValueError("the column 'label' is no ClassLabel; call dataset.class_encode_column('label') first")
+        raise ValueError("the column 'label' is not a ClassLabel; call dataset.class_encode_column('label') first")
     labels = column_array(dataset, "label")
     if labels.null_count or (ids := torch.from_numpy(labels.to_numpy().copy())).min() < 0:
         raise ValueError("a series has no label; label all series or none")
@@ -121,7 +121,7 @@ def read_labels(dataset: Dataset) -> Tensor | None:
 
 @dataclass
 class Survey:
-    """What a set of series holds.
+    """The sizes and gaps of a set of series.
 
     `sizes` and `ends` are the samples of each, with and without the NaN that all its channels end in; `num_missing`
     counts every NaN; `padded` says that none stands before such an end.
@@ -146,9 +146,9 @@ def survey(arrays: Iterable[np.ndarray]) -> Survey:
             raise ValueError(f"series differ in their channels: {sorted({found.channels, len(series)})}")
         known = ~np.isnan(series)
         if not known.any():
-            raise ValueError(f"series {index} holds no value at all, only NaN")
+            raise ValueError(f"series {index} holds nothing but NaN")
         if not known.any(1).all():
-            raise ValueError(f"series {index} has a channel that holds no value at all, only NaN")
+            raise ValueError(f"series {index} has a channel that holds nothing but NaN")
         end = int(known.any(0).nonzero()[0][-1]) + 1
         found.channels = len(series)
         found.sizes.append(series.shape[1])

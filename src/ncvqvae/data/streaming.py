@@ -20,7 +20,7 @@ CHUNK_VALUES = 2**22  # values that a pass over all series holds at a time
 class StreamedValues:
     """`values` `(series, channels, length)` of a dataset, float32, read from Arrow by each access.
 
-    It is as much of a tensor as training needs: `shape`, `device`, `len`, rows by index, `split`.
+    It has what training needs of a tensor: `shape`, `device`, `len`, rows by index, `split`.
 
     Args:
         dataset: with a column `values` of `(channels, length)`, or of `(length,)` for one channel.

@@ -67,10 +67,10 @@ class TrainingData:
 
 
 def evaluation_split(data: DatasetDict, seed: int, validation_fraction: float) -> tuple[Dataset, Dataset, str]:
-    """The series that a model was trained on, those to judge it by, and what the latter are.
+    """The series that a model was trained on, the series to judge it by, and the name of the second kind.
 
-    They are the `"test"` split where there is one, else the `"held-out"` part of the training split, else the
-    `"training"` series themselves.
+    It is judged by the `"test"` split where there is one, else by the `"held-out"` part of the training split, else by
+    the `"training"` series themselves.
     """
     if "test" in data:
         return data["train"], data["test"], "test"
@@ -108,7 +108,7 @@ def fit_scaler(values: Values) -> tuple[list[float], list[float]]:
     """
     count, zero = 0, torch.zeros(values.shape[1], dtype=torch.float64)
     mean = squares = zero
-    for part in chunks(values):  # two moments of what was seen and of a part give those of both (Chan et al., 1983)
+    for part in chunks(values):  # moments of two parts give those of both together (Chan et al., 1983)
         size = part.shape[0] * part.shape[2]
         variance, part_mean = torch.var_mean(part.cpu().double(), (0, 2), correction=0)
         shift, count = part_mean - mean, count + size
@@ -125,8 +125,8 @@ def hold_out(
 ) -> tuple[Tensor, Tensor]:
     """Indices of the series to train on and of those held out, `fraction` of each class, rounded.
 
-    Where `groups` `(series,)` numbers the source of each, such as the recording that windows were cut from, whole
-    sources are held out, so that no source is on both sides.
+    `groups` `(series,)` numbers the source of each series, such as the recording that windows were cut from. Whole
+    sources are held out then, so that no source is on both sides.
     """
     if groups is not None:
         numbers, source = groups.unique(return_inverse=True)

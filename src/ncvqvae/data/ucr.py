@@ -34,15 +34,13 @@ def load_ucr(
     Args:
         name: as the archive spells it, `"GunPoint"`.
         data_dir (*optional*): the folder of the archive that holds `<name>/<name>_TRAIN.tsv`. Where it lacks the
-            dataset,
-            or is not given, the package aeon is asked: some sets are part of it, all others it downloads.
+            dataset, or is not given, the package aeon provides it: it contains some sets and downloads all others.
         cache_dir (*optional*): of Hugging Face datasets.
-        repo_id (*optional*): a dataset repository on the Hub that `ncvqvae publish-data` filled, in the place of both.
+        repo_id (*optional*): a dataset repository on the Hub that `ncvqvae publish-data` filled, instead of both.
 
     Returns:
         A `DatasetDict` with columns `values` `(channels, length)` and `label`. Missing values are interpolated,
-        series of
-        unequal length stretched: see `fill_gaps`.
+        series of unequal length stretched: see `fill_gaps`.
 
     Raises:
         ValueError: for a name that no source has, with the closest that one does, or for an empty split.
@@ -58,7 +56,7 @@ def load_ucr(
 class UCRConfig(datasets.BuilderConfig):
     """`folder` is empty where aeon is the source; `stamp` tells one state of the source's files from another.
 
-    Both are part of the cache's key, which is blind to what is in the files.
+    Both are part of the cache's key, which does not depend on the content of the files.
     """
 
     folder: str = ""
@@ -148,7 +146,7 @@ def _read_aeon(name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
     from aeon.datasets import load_classification
 
     try:
-        # It prints what it does to standard output, which belongs to the command line's own results.
+        # aeon prints to standard output, which is for the command line's own results.
         with contextlib.redirect_stdout(io.StringIO()), _ticking(f"{name} {split}, from aeon"):
             series, labels = load_classification(name, split=split, extract_path=_aeon_folder(name))
     except (OSError, ValueError) as error:
@@ -158,7 +156,7 @@ def _read_aeon(name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
 
 @contextlib.contextmanager
 def _ticking(description: str) -> Iterator[None]:
-    """A bar that shows that time passes, and how much: aeon does not say how large its downloads are."""
+    """A bar that shows the time passed, because aeon does not tell the size of its downloads."""
     done = threading.Event()
     shown = None if is_first_process() else True  # None: where there is a terminal
     with tqdm(desc=description, bar_format="{desc} {elapsed}", disable=shown, leave=False) as bar:
@@ -177,7 +175,7 @@ def _ticking(description: str) -> Iterator[None]:
 
 
 def _aeon_folder(name: str) -> str | None:
-    """Nothing for a set inside the package, else a folder beside the cache: aeon would write into its own package."""
+    """`None` for a set inside aeon, else a folder next to the cache; aeon would write into its own package."""
     import aeon.datasets
 
     if (Path(aeon.datasets.__file__).parent / "data" / name).is_dir():

@@ -1,4 +1,4 @@
-"""The app: what a checkpoint generates, over real series, and what it makes of yours."""
+"""The app: it shows generated series over real ones, and reconstructs the visitor's own."""
 
 import os
 import time
@@ -52,7 +52,7 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
     """The app, ready for `launch(**LAUNCH)`; its API has the endpoints `/load`, `/generate` and `/reconstruct`.
 
     Args:
-        checkpoint (*optional*): what it starts with, a folder or an id on the Hub; defaults to `default_checkpoint`.
+        checkpoint (*optional*, defaults to `default_checkpoint`): the first one, a folder or an id on the Hub.
 
     Raises:
         ValueError: for a checkpoint that is none.
@@ -73,8 +73,8 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
 
 
 def default_checkpoint() -> str:
-    """That of the variable `NCVQVAE_CHECKPOINT`; else the folder `ncvqvae-gunPoint`, here or, in a checkout of the
-    source, among its model cards.
+    """The checkpoint that the variable `NCVQVAE_CHECKPOINT` names; else the folder `ncvqvae-gunPoint`, here or in
+    `model_cards/` of a checkout.
     """
     shipped = Path(__file__).parents[3] / "model_cards" / DEFAULT
     here = Path(DEFAULT).is_dir() or not shipped.is_dir()
@@ -139,7 +139,7 @@ def messages() -> Iterator[None]:
 
 @messages()
 def choose(checkpoint: str, progress: gr.Progress = PROGRESS) -> list:
-    """Loads a checkpoint; returns what it is, and its classes and settings."""
+    """Loads a checkpoint; returns its description, classes and settings."""
     progress(0, desc="loading the checkpoint")
     config = load(checkpoint).config
     classes = gr.Dropdown(choices=_classes(config), value=ALL)

@@ -1,4 +1,4 @@
-"""What the app is given: checkpoints, the real series that belong to them, and series of the visitor's own."""
+"""The app's inputs: checkpoints, the real series of their datasets, and the visitor's own series."""
 
 import re
 from functools import lru_cache
@@ -24,7 +24,7 @@ def load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
 
 @lru_cache(maxsize=4)
 def real_series(dataset: str | None) -> tuple[tuple[Tensor, Tensor | None] | None, str]:
-    """The training split of a dataset, or nothing, with a sentence that says so."""
+    """The training split of a dataset or `None`, and a sentence on which of them it is."""
     if dataset is None:
         return None, "The checkpoint does not name the dataset it was trained on, so that no real series are shown."
     try:
@@ -75,7 +75,7 @@ def _parse(text: str) -> Tensor:
 
 
 def describe(checkpoint: str, config: MaskGITConfig) -> str:
-    """What a checkpoint makes, in a sentence or two."""
+    """A sentence or two on the series that a checkpoint generates."""
     tokenizer, names = config.tokenizer_config, list(config.id2label.values())
     origin = f", trained on {tokenizer.dataset_name}" if tokenizer.dataset_name else ""
     channels = f" and {tokenizer.num_channels} channels, of which the pictures show the first" * (

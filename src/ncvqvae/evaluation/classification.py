@@ -28,8 +28,8 @@ Classified = tuple[Tensor, Tensor]  # series and labels
 
 
 def synthetic_labels(labels: Tensor, num_classes: int) -> Tensor:
-    """The classes to generate for the score, by the thesis' rule: those of the training split, as a whole as often as
-    makes 1000 or more.
+    """The classes to generate for the score: those of the training split, repeated as a whole until there are 1000 or
+    more. That is the thesis' rule.
     """
     counts = torch.bincount(labels.cpu(), minlength=num_classes)
     return torch.arange(num_classes).repeat_interleave(counts * -(-LEAST_SYNTHETIC // len(labels)))

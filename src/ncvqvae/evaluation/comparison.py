@@ -1,4 +1,4 @@
-"""A set of series against the real ones of a dataset: every distance, and what classifiers learn from it."""
+"""Compares a set of series with the real ones of a dataset: distances, copying, usefulness to classifiers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,9 +64,7 @@ class Comparison:
         return inception_score(probabilities, generator=torch.Generator().manual_seed(seed))[0]
 
     def distances(self, values: Tensor, features: Tensor, seed: int = 0) -> dict[str, Callable[[], object]]:
-        """Every figure of a set of series that needs no classes, to be called. `seed` shuffles for the inception
-        score.
-        """
+        """Functions that give the figures which need no classes, by name. `seed` shuffles for the inception score."""
         real = self.test[0]
         return {
             "fid": lambda: frechet_distance(self.test_features, features),
@@ -86,7 +84,7 @@ class Comparison:
         return class_frechet_distance(self.test_features, self.test[1], self.features(values), labels)
 
     def intervals(self, values: Tensor, features: Tensor) -> dict[str, Callable[[], tuple[float, float]]]:
-        """95 % intervals of the distances that few series make uncertain, to be called."""
+        """Functions that give 95 % intervals of the distances that few series make uncertain, by name."""
         return {
             "fid": lambda: _interval(frechet_distance, [self.test_features], [features]),
             "minirocket_fid": lambda: _interval(frechet_distance, [self.test_minirocket], [self.minirocket(values)]),

@@ -1,4 +1,4 @@
-"""What a checkpoint is worth: everything that is measured of it, on one dataset.
+"""Measures a checkpoint on one dataset.
 
 The model is in evaluation mode throughout, and the test split is used for nothing else.
 """
@@ -36,7 +36,7 @@ Score = dict[str, Any]
 
 @dataclass
 class Evaluation:
-    """The figures, and what the pictures are drawn from. Series and labels are on the CPU.
+    """The figures, and the series that the pictures show. Series and labels are on the CPU.
 
     Args:
         train, test, label_names: the data.
@@ -44,7 +44,7 @@ class Evaluation:
         scores: by name, each with `values` (one for each seed, or one), their `mean` and `std`, and, where it makes
             sense, `interval` (95 %, bootstrap, first seed) and `real` (the same of real series: the training split in
             the place of what is generated).
-        not_measured: what could not be measured, and why.
+        not_measured: the figures that could not be measured, with the reason.
         sizes: how many series there are in each set.
         reconstruction, test_codes: of the test split.
         features: of the evaluation network, for `train`, `test` and `generated`.
@@ -114,7 +114,7 @@ def evaluate(
 
 
 def check_dataset(model: Model, values: Tensor, label_names: list[str]) -> None:
-    """Raises `ValueError` for data that the model was not made for, or that has no classes."""
+    """Raises `ValueError` for data of another shape or other classes than the model's, or without classes."""
     if not label_names:
         raise ValueError("evaluation needs a column 'label': the features that it compares come from a classifier")
     config = model.config if isinstance(model, NCVQVAEModel) else model.config.tokenizer_config

@@ -137,13 +137,13 @@ def load_fcn(file: str | Path, values: Tensor, num_classes: int) -> FCN:
 def evaluation_network(
     dataset: str | None, train: tuple[Tensor, Tensor], num_classes: int, folder: str | Path | None = None
 ) -> tuple[FCN, dict[str, object]]:
-    """The network that a dataset is measured with, and what it is, for the report.
+    """The network that measures a dataset, and its description for the report.
 
     Args:
         dataset: its name, which is the file's in `folder`.
         train: series and labels of the training split; the network is on the series' device.
         folder (*optional*): of `<dataset>.safetensors`. Without it a network is trained, once: it is kept in the cache
-            of Hugging Face under what it was trained on.
+            of Hugging Face, by the data that it was trained on.
     """
     values, labels = train
     if folder is not None:

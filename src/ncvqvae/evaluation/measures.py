@@ -1,10 +1,10 @@
-"""What each figure of an evaluation is called, how it is written, which way is better, and what it means."""
+"""The name, the format, the better direction and the meaning of each figure of an evaluation."""
 
 # key in the scores, what a reader sees, format, which way is better
 Row = tuple[str, str, str, str]
 
-# What is shown first. Those in `PUBLISHED_NAMES` are measured as the papers do, without a class, and stand beside
-# theirs, which go by the name there.
+# The figures that a report shows first. Those in `PUBLISHED_NAMES` are measured as in the papers, without a class; the
+# names there are the papers'.
 HEADLINES: list[Row] = [
     ("null_fid", "FID, sampled without a class", ".2f", "lower"),
     ("fid", "FID, classes drawn as in the training split", ".2f", "lower"),
@@ -21,7 +21,7 @@ PUBLISHED_NAMES = {
     "svm": "svm",
     "knn": "knn",
 }
-# What stands in each column of the table of these.
+# The columns of their table, with their meaning.
 COLUMNS = {
     "here": "this checkpoint; ± is the standard deviation over the seeds of what is drawn, from one training.",
     "real": """the same figure of real series in the place of generated ones, a floor that small splits raise: of the

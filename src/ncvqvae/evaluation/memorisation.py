@@ -1,4 +1,4 @@
-"""Whether a generator copies its training series: how near its series come to them, against held-out real series."""
+"""Whether a generator copies: how near its series come to training series, compared with held-out real series."""
 
 from typing import Literal
 
@@ -43,7 +43,7 @@ def memorisation(generated: Tensor, train: Tensor, held_out: Tensor, distance: D
 
     Returns:
         `nearest_ratio`: median distance of generated series over that of held-out ones; below 1 is nearer than new
-        real series are. `near_copies`: their share. `p_value` of the test, and `copies`, what it says.
+        real series are. `near_copies`: their share. `p_value` of the test, and `copies`: its verdict.
 
     Raises:
         ValueError: for fewer than 20 generated or held-out series, which no such share can be had from, or for series

@@ -1,4 +1,4 @@
-"""What an evaluation leaves: `metrics.json` for machines, `report.md` for people, and pictures."""
+"""The output of an evaluation: `metrics.json` for machines, `report.md` for people, and pictures."""
 
 import json
 import platform
@@ -34,7 +34,7 @@ def published_results() -> dict:
 
 
 def write_report(result: Evaluation, model: Model, facts: dict, folder: Path) -> None:
-    """Writes everything into `folder`. `facts` says how the evaluation came about; it goes into both files."""
+    """Writes everything into `folder`. `facts`, on how the evaluation was run, goes into both files."""
     published = published_results()
     metrics = facts | {
         "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
@@ -49,7 +49,7 @@ def write_report(result: Evaluation, model: Model, facts: dict, folder: Path) ->
 
 
 def render(metrics: dict, pictures: Iterable[str]) -> str:
-    """`report.md` from what `metrics.json` holds; `pictures` are those of `CAPTIONS` that there are."""
+    """The text of `report.md` from the content of `metrics.json` and the names of the `pictures` that exist."""
     scores, published, network = metrics["scores"], metrics["published"], metrics["network"]
     sizes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in metrics["sizes"].items())
     origin = ", the one behind the published figures"
@@ -79,7 +79,7 @@ def render(metrics: dict, pictures: Iterable[str]) -> str:
 
 
 def reproduction(metrics: dict) -> str:
-    """The command that makes the figures again, on any machine, and what it needs there."""
+    """The command that reproduces the figures on any machine, and the files that it needs there."""
     name, dataset = metrics["checkpoint"], metrics["dataset"]
     command = f"ncvqvae evaluate {name} --dataset {dataset} --out {name}"
     command += f" --seeds {len(metrics['seeds'])}" if metrics["seeds"] else " --only tokenizer"
@@ -91,7 +91,7 @@ def reproduction(metrics: dict) -> str:
 
 
 def verdicts(scores: dict[str, Score], published: dict) -> list[str]:
-    """What the figures say, in sentences."""
+    """The figures in sentences."""
     found = []
     if "fid" in scores:
         fid, floor, tokenizer = scores["fid"]["mean"], scores["fid"].get("real"), scores["reconstruction_fid"]["mean"]
@@ -112,7 +112,7 @@ def verdicts(scores: dict[str, Score], published: dict) -> list[str]:
 
 
 def copying(scores: dict[str, Score]) -> str:
-    """Whether it copies, by either distance, in sentences."""
+    """A sentence on whether the generator copies, by either distance."""
     # The share of seeds with more near-copies than chance has.
     flagged = max(scores["copies"]["mean"], scores["dtw_copies"]["mean"])
     judged = "It copies" if flagged == 1 else "In some draws it copies" if flagged else "No significant copying"
@@ -135,7 +135,7 @@ def standing(score: Score, known: list[float], better: str) -> str:
 
 
 def headline_table(scores: dict[str, Score], published: dict) -> list[str]:
-    """Lines of a table of the figures that others have published too, beside theirs; empty columns are left out."""
+    """Lines of a table that shows our figures next to the published ones; empty columns are left out."""
     thesis, peer = published["thesis"], published["timevqvae"]
     rows = {}
     for key, label, form, better in HEADLINES:
@@ -160,7 +160,7 @@ def headline_table(scores: dict[str, Score], published: dict) -> list[str]:
 
 
 def legend(table: list[str]) -> str:
-    """What the columns of a `headline_table` are, as a list."""
+    """A list that explains the columns of a `headline_table`."""
     shown = [f"- *{name}*: {meaning}" for name, meaning in COLUMNS.items() if f" {name} |" in table[0]]
     return "\n".join([*shown, "- An empty cell: not published, or not defined."])
 

@@ -1,4 +1,4 @@
-"""Model cards: every figure comes from the `metrics.json` that `ncvqvae evaluate` left, none is typed."""
+"""Model cards. Every figure comes from the `metrics.json` of `ncvqvae evaluate`; nobody types one."""
 
 import json
 import re
@@ -27,10 +27,10 @@ source. On the Hub the id is `<organisation>/$name`, whoever publishes it.
 
 
 def write_card(folder: Path, repo_id: str, config: MaskGITConfig) -> bool:
-    """Writes `README.md`, or keeps the one that a person has edited; returns whether it was kept.
+    """Writes `README.md`, or keeps one that a person has edited; returns whether it was kept.
 
     Raises:
-        ValueError: for a folder that no card can be made from, or an edited card that is not true of it.
+        ValueError: for a folder that no card can be made from, or an edited card that contradicts the folder.
     """
     file, text = folder / "README.md", render_card(folder, repo_id, config)
     if file.is_file():
@@ -47,12 +47,11 @@ def write_card(folder: Path, repo_id: str, config: MaskGITConfig) -> bool:
 def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
     """The card of a checkpoint's folder, which holds `metrics.json`, `recipe.yaml` and pictures.
 
-    What else there is to say of its training stands in `notes.md`, if there is one. An id without an organisation is
-    a folder's name.
+    The optional `notes.md` becomes part of the card. An id without an organisation is a folder's name.
 
     Raises:
-        ValueError: for a folder that lacks one of them, naming the command that makes it, or that was measured on
-            another dataset than it was trained on.
+        ValueError: for a folder that lacks one of these files, with the command that makes it, or that was measured
+            on another dataset than it was trained on.
     """
     fields = _fields(folder, repo_id, config)
     data = ModelCardData(
@@ -69,7 +68,7 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
 def check_card(card: str, folder: Path, repo_id: str, config: MaskGITConfig) -> None:
     """Raises `ValueError` for an edited card that lacks a fact of the rendered one, or has other figures for the Hub.
 
-    The rest is the person's own.
+    Everything else in the card may be edited.
     """
     remedy = "delete README.md to have it written anew; what you have to say can stand in notes.md"
     if not card.startswith("---\n"):
@@ -109,7 +108,7 @@ def read_metrics(folder: Path) -> dict:
     except FileNotFoundError:
         raise ValueError(f"{folder} lacks metrics.json, which the card is made from; {_again(folder)}") from None
     except ValueError as error:
-        raise ValueError(f"{file} is no JSON ({error}); {_again(folder)}") from None
+        raise ValueError(f"{file} is not JSON ({error}); {_again(folder)}") from None
     missing = [name for name in NEEDED if not isinstance(metrics, dict) or name not in metrics]
     if missing:
         raise ValueError(f"{file} lacks {missing[0]!r}; {_again(folder)}")
@@ -134,7 +133,7 @@ def card_results(metrics: dict) -> list[EvalResult]:
 
 
 def _fields(folder: Path, repo_id: str, config: MaskGITConfig) -> dict[str, str]:
-    """What the template leaves open."""
+    """The values of the template's fields."""
     tokenizer, labels = config.tokenizer_config, list(config.id2label.values())
     metrics = _check_folder(folder, tokenizer.dataset_name)
     shape = f"{tokenizer.length} samples"
@@ -168,7 +167,7 @@ def _fields(folder: Path, repo_id: str, config: MaskGITConfig) -> dict[str, str]
 
 
 def _check_folder(folder: Path, dataset: str | None) -> dict:
-    """The metrics of a checkpoint that was trained on `dataset`, whose folder has whatever a card needs."""
+    """The metrics of a checkpoint that was trained on `dataset`; checks that its folder has every file of a card."""
     if dataset is None:
         send = f"write a README.md of your own and send it with hf upload ORGANISATION/NAME {folder}"
         raise ValueError(f"{folder} was trained on no dataset of the archive, which cards are made for; {send}")

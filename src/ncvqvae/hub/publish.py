@@ -23,7 +23,7 @@ from .card import read_metrics, write_card
 
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
-# What a repository holds; nothing else in the folder is sent.
+# The files of a checkpoint's folder that are sent.
 WANTED: tuple[str, ...] = ("README.md", "config.json", "model.safetensors", "model.sha256", "recipe.yaml")
 WANTED += ("metrics.json", "notes.md", "report.md", "*.py", "*.png")
 # The same for an app's folder, and for this package.
@@ -32,7 +32,7 @@ PACKAGE = ("*.py", "*.md", "*.json")
 
 
 class Sent(NamedTuple):
-    """What was sent, or would be: files by their names there, and the address of the commit, or of the repository."""
+    """The files sent, or to be sent, by their names on the Hub; the address of the commit, or of the repository."""
 
     files: dict[str, Path]
     address: str
@@ -44,9 +44,9 @@ def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bo
 
     Args:
         folder: what training left, with what `ncvqvae evaluate FOLDER --out FOLDER` adds.
-        repo_id: `organisation/name`; it is created where it does not exist. What it holds of an earlier version, and
-            the folder no longer does, is deleted there.
-        private: create a private repository; else the organisation's default holds. One that exists stays as it is.
+        repo_id: `organisation/name`; it is created where it does not exist. Files of an earlier version that the
+            folder no longer holds are deleted there.
+        private: create a private repository; the default is the organisation's. An existing repository stays as it is.
         dry_run: check and write the card, but send nothing.
 
     Raises:
@@ -97,12 +97,12 @@ def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, pr
 
 
 def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
-    """Sends the app to a Space as one commit: its folder, the checkpoints inside, and this package as it is installed.
+    """Sends the app to a Space as one commit: its folder, the checkpoints inside, and the installed package.
 
-    The package goes along so that the Space runs this version of it, from wherever it was installed.
+    So the Space runs this version of the package.
 
     Raises:
-        ValueError: for a folder that is no Space or holds a broken checkpoint, and as `publish` does.
+        ValueError: for a folder that is not a Space or holds a broken checkpoint, and as `publish` does.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
@@ -124,7 +124,7 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
 
 def _check_space(folder: Path) -> None:
     if not all((folder / name).is_file() for name in ("README.md", "app.py", "requirements.txt")):
-        raise ValueError(f"{folder} is no Space: it must hold README.md, app.py and requirements.txt")
+        raise ValueError(f"{folder} is not a Space: it must hold README.md, app.py and requirements.txt")
     card = folder / "README.md"
     try:
         # Without the lines of --- there are no metadata, and the client would warn of that.
@@ -165,7 +165,7 @@ def _stale(there: Sequence[str], kind: str) -> list[str]:
 
 
 def _create(api: HfApi, repo_id: str, private: bool, kind: str) -> None:
-    """Creates the repository unless it is there, which is asked first: a 409 of creation may mean more than that."""
+    """Creates the repository unless it exists. It asks first, because a 409 of creation may mean other things too."""
     try:
         found = api.repo_info(repo_id, repo_type=kind)
     except RepositoryNotFoundError:
@@ -190,7 +190,7 @@ def _said(error: HfHubHTTPError) -> str:
 
 @contextmanager
 def _explained(repo_id: str) -> Iterator[HfApi]:
-    """What goes wrong on the way to the Hub, as a `ValueError` of one line."""
+    """Turns what goes wrong on the way to the Hub into a `ValueError` of one line."""
     if get_token() is None:
         raise ValueError("there is no token for the Hub; run hf auth login, or set HF_TOKEN")
     api = HfApi()
@@ -213,14 +213,14 @@ def _explained(repo_id: str) -> Iterator[HfApi]:
 
 
 def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration:
-    """Loads the checkpoint and generates; raises `ValueError` where it is not what was trained and measured."""
+    """Loads the checkpoint and generates; raises `ValueError` unless it is the one that was trained and measured."""
     model = load_model(MaskGITForTimeSeriesGeneration, folder)  # compares the weights with their SHA-256
     _check_code(folder, getattr(model.config, "auto_map", None) or {})
     if (folder / "metrics.json").is_file():
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
         if read_metrics(folder)["weights_sha256"] != digest:
             raise ValueError(
-                f"{folder}/metrics.json is of other weights; run ncvqvae evaluate {folder} --out {folder}"
+                f"{folder}/metrics.json was measured with other weights; run ncvqvae evaluate {folder} --out {folder}"
             )
     if not model.generate(4, generator=torch.Generator(model.device).manual_seed(0)).isfinite().all():
         raise ValueError(f"{folder} generates values that are NaN or infinite; train it again")
@@ -228,7 +228,7 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration:
 
 
 def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
-    """The code beside the weights must be this package's, and all of it: whoever has no package runs it."""
+    """Raises `ValueError` unless the folder holds this package's code, all of it: strangers run it."""
     remedy = f"write the code of this version there with python -m ncvqvae.hub.refresh {folder}"
     for file in sorted(folder.glob("*.py")):
         ours = PACKAGE_FOLDER / "models" / file.name

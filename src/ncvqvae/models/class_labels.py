@@ -39,7 +39,7 @@ def label_ids(
     if isinstance(labels, str) or not isinstance(labels, Sequence):
         labels = [labels] * (num_samples or 1)
     if num_samples not in (None, len(labels)) or not len(labels):
-        raise ValueError(f"labels must be one, or one for each of {num_samples} samples, found {len(labels)}")
+        raise ValueError(f"give one label, or one for each of {num_samples} samples; found {len(labels)}")
     return torch.tensor([_label_id(label, config) for label in labels], device=device)
 
 

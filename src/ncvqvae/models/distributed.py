@@ -1,8 +1,7 @@
 """Statistics of the global batch where several processes train together, each on its part of every batch.
 
-What all processes compute from the results is equal. Losses are those of the whole batch on every process, so that the
-mean of their gradients, which DistributedDataParallel takes, is the gradient that one process would have.
-With one process nothing here changes anything.
+All processes get equal results. Every process has the losses of the whole batch, so that the mean of the gradients,
+which DistributedDataParallel takes, is the gradient that one process would have. With one process nothing changes.
 """
 
 import gc
@@ -33,7 +32,7 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
 
 
 def broadcast_from_first(tensor: Tensor) -> Tensor:
-    """The first process's tensor, on all of them: what is drawn once, whatever generators the others have."""
+    """The first process's tensor on all processes, whatever their own generators have drawn."""
     if num_processes() > 1:
         dist.broadcast(tensor, 0)
     return tensor

@@ -1,4 +1,4 @@
-"""What a training measured, and the checkpoints that it resumes from: whole or not there."""
+"""The history of a training, and the checkpoints to resume it from, which are whole or absent."""
 
 import json
 import logging
@@ -76,7 +76,7 @@ class Checkpoints:
         return 0
 
     def _agree(self) -> None:
-        """Drops what is half written; raises `ValueError` where processes see other checkpoints."""
+        """Deletes half-written checkpoints; raises `ValueError` where the processes see different ones."""
         if self.accelerator.is_main_process:
             for path in self.folder.glob("partial-checkpoint-*"):
                 logger.warning("%s is half written, and deleted", path)
@@ -87,7 +87,7 @@ class Checkpoints:
             raise ValueError(f"the processes see different checkpoints in {self.folder}; it has to be a shared folder")
 
     def _set_aside(self, path: Path) -> None:
-        """Under its own name it would count among those that are kept."""
+        """Renames a damaged checkpoint; under its own name it would count among those that are kept."""
         self.damaged = True
         if self.accelerator.is_main_process:
             aside = path.with_name(f"damaged-{path.name}")
@@ -96,7 +96,7 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
 
     def _read(self, path: Path) -> dict | None:
-        """The state, or nothing where a process finds its part of the checkpoint damaged."""
+        """The state, or `None` where a process finds its part of the checkpoint damaged."""
         state, damage = None, ""
         try:
             self.accelerator.load_state(str(path))

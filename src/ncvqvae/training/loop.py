@@ -1,7 +1,7 @@
 """The one training loop of both stages, on Accelerate, with checkpoints that resume to the same result.
 
 Every random draw of a step comes from generators that are seeded by (seed, stage, step), so a step is a function of
-the state before it and its number: nothing else has to be saved to go on as if never stopped.
+the state before it and its number. To continue as if never stopped, nothing else has to be saved.
 """
 
 import math
@@ -34,16 +34,16 @@ Inputs = dict[str, Tensor]
 
 @dataclass
 class Stage:
-    """What the loop needs to know of a stage.
+    """A stage, for the loop.
 
     Args:
         name: of the stage, in folders and on the progress bar.
         num_series: size of the training split.
         inputs: the model's arguments for the series at given indices, drawn with the step's generator.
         evaluate: scores of the held-out series, by name; `None` where none are held out.
-        draw: a picture of series as the model makes them now, into a file.
+        draw: draws series of the present model into a file.
         frozen: parts of the model that stay in evaluation mode.
-        smaller: the setting that makes the model smaller, for when memory is short.
+        smaller: the setting that makes the model smaller, named when memory runs out.
     """
 
     name: str
@@ -194,7 +194,7 @@ class _Loop:
             part.eval()
 
     def _may_ask(self, done: int) -> bool:
-        """Whether to look for Ctrl-C after this step. Several GPUs do so now and then only: to agree is to wait."""
+        """Whether to check for Ctrl-C after this step. Several GPUs check rarely, because agreeing means waiting."""
         return self.device.type != "cuda" or num_processes() == 1 or done % LOG_STEPS == 0
 
     def is_asked(self, asked: threading.Event) -> bool:
@@ -208,7 +208,7 @@ class _Loop:
 
 
 def _share(inputs: Inputs, accelerator: Accelerator) -> Inputs:
-    """This process's part of a batch that all have drawn alike."""
+    """This process's part of a batch; all processes have drawn the same batch."""
     if accelerator.num_processes == 1:
         return inputs
     rank, world = accelerator.process_index, accelerator.num_processes

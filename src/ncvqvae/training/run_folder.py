@@ -129,7 +129,7 @@ def note_run(folder: Path, facts: dict, resume: bool) -> None:
 
 @contextlib.contextmanager
 def only_run_in(folder: Path) -> Iterator[None]:
-    """Raises `ValueError` where another run still trains in the folder, one whose launcher was killed say."""
+    """Raises `ValueError` where another run still trains in the folder, for example one whose launcher was killed."""
     if fcntl is None or not process_state().is_main_process:
         yield
         return
@@ -145,9 +145,9 @@ def only_run_in(folder: Path) -> Iterator[None]:
 
 
 def changes(before: dict, now: dict, prefix: str = "") -> Iterator[tuple[str, object, object]]:
-    """The settings in which two runs differ, `prior_training.batch_size` say, with the values of both.
+    """The settings in which two runs differ, such as `prior_training.batch_size`, with the values of both.
 
-    Not those on which no number of a run depends: they may change when a tracker is lost or a disk is full.
+    `report_to` and `save_total_limit` are left out: they change no number of a run.
     """
     for key in before | now:
         old, new = before.get(key), now.get(key)

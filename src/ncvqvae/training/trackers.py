@@ -1,4 +1,4 @@
-"""Where a run can be watched: one of Accelerate's trackers, which may fail without ending the run."""
+"""Reports a run to one of Accelerate's trackers. A tracker that fails does not end the run."""
 
 import logging
 import warnings
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Tracker:
-    """Scalars and pictures of one stage, on the main process. The first failure is said; then it is silent.
+    """Scalars and pictures of one stage, on the main process. The first failure is logged; later ones are not.
 
     Args:
         accelerator: made with `log_with`.
@@ -39,7 +39,7 @@ class Tracker:
         self._try(lambda: self.accelerator.log(values, step=step))
 
     def picture(self, draw: Callable[[Path], None], step: int) -> None:
-        """What `draw` draws into a PNG file. If it cannot, there are no more pictures, and that is said."""
+        """Sends the PNG file that `draw` draws. A drawing that fails is logged, and is the last one."""
         if self.lost or not self.pictures or not self.accelerator.is_main_process:
             return
         with TemporaryDirectory() as folder:

@@ -1,0 +1,218 @@
+"""The app through its API, on a server on loopback."""
+
+import base64
+import os
+import runpy
+import shutil
+import socket
+import sys
+import urllib.request
+
+import pytest
+import torch
+from huggingface_hub import SpaceCard
+
+from helpers.places import MODEL_CARDS, SPACES
+from helpers.processes import in_a_fresh_process, served
+from helpers.tiny import TINY, TINY_PRIOR
+from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
+from ncvqvae.data.files import read_series, write_series
+from ncvqvae.training.run_folder import save
+
+
+gradio = pytest.importorskip("gradio", reason="the extra `demo` is not installed")
+gradio_client = pytest.importorskip("gradio_client")
+
+from ncvqvae.demo.app import LAUNCH, build_demo, default_checkpoint, generate, reconstruct  # noqa: E402
+from ncvqvae.demo.inputs import real_series  # noqa: E402
+
+
+SPACE = SPACES / "ncvqvae-sampler"
+
+
+@pytest.fixture
+def client(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    app = build_demo(checkpoint)
+    _, url, _ = app.launch(**LAUNCH, ssr_mode=False, prevent_thread_lock=True, quiet=True)
+    yield gradio_client.Client(url, download_files=tmp_path / "downloads", verbose=False, analytics_enabled=False)
+    app.close(verbose=False)
+
+
+def is_picture(plot):
+    kind, _, data = plot["plot"].partition(";base64,")
+    return kind == "data:image/webp" and base64.b64decode(data)[8:12] == b"WEBP"
+
+
+def message(client, **inputs):
+    with pytest.raises(gradio_client.exceptions.AppError) as caught:
+        client.predict(**inputs)
+    assert "Traceback" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_seed_means_what_it_means_to_the_model(client, model):
+    said, *pictures, csv = client.predict(num_samples=5, label="up", num_steps=4, seed=7, api_name="/generate")
+    wanted = model.generate(5, "up", num_steps=4, generator=torch.Generator().manual_seed(7))
+    values, labels = read_series(csv, 1)
+    torch.testing.assert_close(values, wanted)
+    assert labels == ["up"] * 5
+    assert said.startswith("5 series in ")
+    assert len(pictures) == 3 and all(map(is_picture, pictures))
+
+
+def test_all_classes_come_at_their_shares(client, model):
+    *_, csv = client.predict(num_samples=40, api_name="/generate")
+    labels = read_series(csv, 1)[1]
+    assert set(labels) == {"down", "up"} and labels.count("up") > labels.count("down")
+
+
+def test_it_says_why_no_real_series_are_shown(client):
+    said, *_ = client.predict(num_samples=1, api_name="/generate")
+    assert "does not name the dataset" in said
+    assert "unknown dataset 'NoSuchSet'" in real_series("NoSuchSet")[1]
+
+
+def test_an_uploaded_file_is_reconstructed(client, model, tmp_path):
+    values = torch.randn(3, 1, 40)
+    for ending in ("csv", "npz", "parquet"):
+        write_series(tmp_path / f"mine.{ending}", values, ["a", "b", "a"])
+        file = gradio_client.handle_file(tmp_path / f"mine.{ending}")
+        said, *pictures, csv = client.predict(file=file, api_name="/reconstruct")
+        found, labels = read_series(csv, 1)
+        torch.testing.assert_close(found, model.reconstruct(values), rtol=1e-4, atol=1e-4)
+        assert labels == ["a", "b", "a"] and said.startswith("3 series, mean squared error ")
+        assert len(pictures) == 2 and all(map(is_picture, pictures))
+
+
+def test_pasted_numbers_are_reconstructed(client, model):
+    values = torch.randn(2, 1, 40)
+    text = "[" + "\n".join(", ".join(map(str, series.tolist())) for series in values[:, 0]) + "]"
+    *_, csv = client.predict(text=text, api_name="/reconstruct")
+    torch.testing.assert_close(read_series(csv, 1)[0], model.reconstruct(values), rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_wrong_is_said_in_one_line(client, tmp_path):
+    ask = {"api_name": "/reconstruct"}
+    assert message(client, **ask) == "upload a file or paste the numbers of a series first"
+    assert message(client, text="1 2 x", **ask) == "'x' is not a number"
+    assert message(client, text="1 2 3", **ask) == "the checkpoint takes series of 40 samples, found 3 samples"
+    assert "NaN or infinite" in message(client, text="nan " * 40, **ask)
+    bad = tmp_path / "bad.csv"
+    bad.write_text("1,2,3\n4,5,6\n")
+    file = gradio_client.handle_file(bad)
+    assert message(client, file=file, **ask).startswith("bad.csv does not hold series (its first line is a series")
+    assert message(client, file=file, text="1 2 3", **ask) == "give a file or numbers, not both"
+    ask = {"api_name": "/generate"}
+    assert message(client, seed=None, **ask) == "give a seed, a whole number such as 0"
+    assert message(client, label="sideways", **ask).startswith("unknown label 'sideways'")
+    assert "maximum" in message(client, num_samples=1000, **ask)
+
+
+def test_another_checkpoint_is_loaded(client, pretraining_model, tmp_path):
+    names = dict(id2label={0: "a", 1: "b", 2: "c"}, label_shares=[0.2, 0.2, 0.6], sampling_steps=3)
+    other = MaskGITForTimeSeriesGeneration.from_tokenizer(pretraining_model.tokenizer, **TINY_PRIOR | names)
+    save(other, tmp_path / "other")
+    about, classes, steps, *_ = client.predict(str(tmp_path / "other"), api_name="/load")
+    assert "**other**" in about and "c (60%)" in about and steps == 3
+    assert [name for name, _ in classes["choices"]] == ["all classes", "a", "b", "c"]
+    *_, csv = client.predict(str(tmp_path / "other"), label="c", num_samples=2, api_name="/generate")
+    assert read_series(csv, 1)[1] == ["c", "c"]
+
+
+def test_a_checkpoint_that_is_none_is_said_in_one_line(client, tmp_path):
+    assert message(client, checkpoint=" ", api_name="/load").startswith("name a checkpoint")
+    assert message(client, checkpoint="/no/such", api_name="/load") == "there is no folder /no/such"
+    (tmp_path / "empty").mkdir()
+    assert "lacks config.json" in message(client, checkpoint=str(tmp_path / "empty"), api_name="/load")
+    with pytest.raises(ValueError, match="no folder"):
+        build_demo("/no/such")
+
+
+def test_real_series_stand_under_the_generated_ones(tmp_path):
+    tokenizer = NCVQVAEModel(NCVQVAEConfig(**TINY | {"length": 150, "dataset_name": "GunPoint"}))
+    prior = TINY_PRIOR | {"id2label": {0: "1", 1: "2"}}
+    save(MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **prior), tmp_path / "gun")
+    said, series, spectrogram, *_ = generate(str(tmp_path / "gun"), "2", 3)
+    assert "training split of GunPoint" in said
+    assert [axis.get_title() for axis in series.axes] == ["class 2: 3 generated, 12 of 26 real"]
+    assert [axis.get_title() for axis in spectrogram.axes[:2]] == [
+        "mean of 3 generated series",
+        "mean of 26 real series",
+    ]
+
+
+def test_channels_and_missing_classes_are_no_trouble(tmp_path):
+    tokenizer = NCVQVAEModel(NCVQVAEConfig(**TINY | {"num_channels": 2}))
+    prior = TINY_PRIOR | {"id2label": None, "label_shares": None}
+    save(MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **prior), tmp_path / "plain")
+    *_, csv = generate(str(tmp_path / "plain"), num_samples=2)
+    values, labels = read_series(csv, 2)
+    assert values.shape == (2, 2, 40) and labels is None
+    *_, csv = reconstruct(str(tmp_path / "plain"), csv)
+    assert read_series(csv, 2)[0].shape == (2, 2, 40)
+
+
+def test_the_space_starts_with_the_checkpoint_of_its_variable_or_of_its_option(checkpoint, monkeypatch):
+    monkeypatch.setenv("NCVQVAE_CHECKPOINT", checkpoint)
+    launched = []
+    monkeypatch.setattr(gradio.Blocks, "launch", lambda app, **options: launched.append((app, options)))
+    other = str(shutil.copytree(checkpoint, f"{checkpoint}-other"))
+    for arguments in ([], ["--checkpoint", other]):
+        monkeypatch.setattr(sys, "argv", ["app.py", *arguments])
+        runpy.run_path(str(SPACE / "app.py"), run_name="__main__")
+    for (app, options), wanted in zip(launched, (checkpoint, other), strict=True):
+        assert options == LAUNCH
+        assert any(wanted == getattr(block, "value", None) for block in app.blocks.values())
+    card = SpaceCard.load(SPACE / "README.md").data
+    assert card.sdk == "gradio" and (SPACE / card.app_file).is_file()
+
+
+@pytest.mark.slow
+def test_without_a_checkpoint_the_command_serves_the_shipped_one_in_an_empty_folder(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-u", "-m", "ncvqvae.cli", "demo", "--port", str(port)]
+    with served(command, tmp_path / "log", cwd=tmp_path) as address:
+        assert address.endswith(f":{port}")
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        answer = direct.open(f"{address}/config", timeout=60).read().decode()
+    assert "model_cards/ncvqvae-gunPoint" in answer and "series of 150 samples" in answer
+
+
+def test_a_folder_of_the_name_or_the_variable_comes_before_the_shipped_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NCVQVAE_CHECKPOINT", raising=False)
+    assert default_checkpoint() == str(MODEL_CARDS / "ncvqvae-gunPoint")
+    (tmp_path / "ncvqvae-gunPoint").mkdir()
+    assert default_checkpoint() == "ncvqvae-gunPoint"
+    monkeypatch.setenv("NCVQVAE_CHECKPOINT", "org/other")
+    assert default_checkpoint() == "org/other"
+
+
+@pytest.mark.slow
+def test_where_zerogpu_is_its_decorator_is_around_what_computes(tmp_path):
+    (tmp_path / "spaces.py").write_text(
+        """
+import functools
+lent = []
+def GPU(function):
+    @functools.wraps(function)
+    def on_gpu(*arguments, **options):
+        lent.append(function.__name__)
+        return function(*arguments, **options)
+    return on_gpu
+"""
+    )
+    script = f"""
+import spaces
+from ncvqvae.demo.app import generate, reconstruct
+checkpoint = {str(MODEL_CARDS / "ncvqvae-gunPoint")!r}
+*_, csv = generate(checkpoint, num_samples=1, num_steps=1)
+reconstruct(checkpoint, csv)
+assert spaces.lent == ["generate", "reconstruct"]
+"""
+    done = in_a_fresh_process(script, environment=os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,154 @@
+"""SIGKILL at any moment, on one process and on two: resumed, a run ends with the bits of one never stopped."""
+
+import multiprocessing
+import random
+import shutil
+import signal
+import socket
+import time
+
+import psutil
+import pytest
+import torch
+from transformers import AutoModel
+
+import ncvqvae  # noqa: F401, registers the models
+from helpers import two_processes
+
+
+pytestmark = pytest.mark.slow
+
+
+LONGER = ("tokenizer_training.max_steps=60", "prior_training.max_steps=60")  # with a checkpoint each five steps
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(
+    ["ncvqvae.training.stages", "ncvqvae.cli.__main__"]
+)  # so that a run starts with all of it imported
+
+
+class Run:
+    """`two_processes.resume`, in one process or in several that find each other as those of torchrun do."""
+
+    def __init__(self, num_processes, folder):
+        for stage in ("tokenizer", "prior"):
+            (folder.parent / f"{folder.name}-{stage}").unlink(missing_ok=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.folder, self.logs, self.processes = folder, [], []
+        for rank in range(num_processes):
+            variables = {"ACCELERATE_USE_CPU": "true"}
+            if num_processes > 1:
+                variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(num_processes)}
+                variables |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_processes)}
+            self.logs.append(folder.parent / f"{folder.name}-{rank}.log")
+            arguments = (variables, self.logs[-1], str(folder), *LONGER)
+            self.processes.append(FORKING.Process(target=two_processes.resume_as, args=arguments))
+            self.processes[-1].start()
+
+    @property
+    def running(self):
+        return all(process.is_alive() for process in self.processes)
+
+    @property
+    def said(self):
+        return "".join(log.read_text() for log in self.logs if log.exists())
+
+    def began(self, stage):
+        return self.folder.parent / f"{self.folder.name}-{stage}"
+
+    def wait(self):
+        """The exit codes."""
+        for process in self.processes:
+            process.join(120)
+        return [process.exitcode for process in self.processes]
+
+    def send(self, sent):
+        """To all, in any order."""
+        for process in random.sample(self.processes, len(self.processes)):
+            if process.is_alive():
+                psutil.Process(process.pid).send_signal(sent)
+
+    def kill(self):
+        self.send(signal.SIGKILL)
+        return all(code == -signal.SIGKILL for code in self.wait())
+
+    def kill_after(self, stage, seconds):
+        """Whether it was killed so long after it came to the stage, before it ended."""
+        while self.running and not self.began(stage).exists():
+            time.sleep(0.002)
+        time.sleep(seconds)
+        return self.kill()
+
+    def kill_while_saving(self, stage):
+        """Whether it was killed with a checkpoint half written."""
+        partial = self.folder.parent / f"{self.folder.name}-work" / stage
+        while self.running:
+            if list(partial.glob("partial-checkpoint-*")):
+                self.send(signal.SIGSTOP)
+                if list(partial.glob("partial-checkpoint-*")):  # still: no process moves any more
+                    return self.kill()
+                self.send(signal.SIGCONT)
+            time.sleep(0.0005)
+        return False
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def whole(request, tmp_path_factory):
+    """The number of processes, the folder of a run never stopped, and how long it was in each stage."""
+    folder = tmp_path_factory.mktemp("whole") / "whole"
+    run = Run(request.param, folder)
+    assert run.wait() == [0] * request.param, run.said
+    starts = [run.began(stage).stat().st_mtime for stage in ("tokenizer", "prior")]
+    end = (folder / "config.json").stat().st_mtime
+    return request.param, folder, {"tokenizer": starts[1] - starts[0], "prior": end - starts[1]}
+
+
+def assert_ends_as(whole, num_processes, folder):
+    last = Run(num_processes, folder)
+    assert last.wait() == [0] * num_processes, last.said
+    states = [AutoModel.from_pretrained(path).state_dict() for path in (whole, folder)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    return last.said
+
+
+def test_killed_at_random_moments_in_both_stages_it_ends_with_the_bits_of_a_run_never_stopped(whole, tmp_path):
+    num_processes, folder, seconds = whole
+    seed = random.SystemRandom().randrange(10**6)
+    draw, killed = random.Random(seed), []
+    for stage in ("tokenizer", "prior"):
+        moments = sorted(draw.uniform(0, seconds[stage]) for _ in range(3))
+        for before, moment in zip([0, *moments], moments, strict=False):  # each run goes on from where one was killed
+            killed.append(Run(num_processes, tmp_path / "run").kill_after(stage, moment - before))
+            print(f"seed {seed}: {stage} killed at {moment:.2f} of {seconds[stage]:.2f} s: {killed[-1]}")
+    assert any(killed)  # not all: where the one that was measured shared its cores, a run may end before its moment
+    assert_ends_as(folder, num_processes, tmp_path / "run")
+
+
+def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_checkpoint_before(whole, tmp_path):
+    num_processes, folder, _ = whole
+    assert Run(num_processes, tmp_path / "run").kill_while_saving("tokenizer")
+    half = list((tmp_path / "run-work" / "tokenizer").glob("partial-checkpoint-*"))
+    second = Run(num_processes, tmp_path / "run")
+    assert second.kill_while_saving("prior")
+    assert len(half) == 1 and f"{half[0]} is half written, and deleted" in second.said
+    said = assert_ends_as(folder, num_processes, tmp_path / "run")
+    assert said.count("is half written, and deleted") == 1  # once for all processes
+    assert not list(tmp_path.rglob("partial-*"))
+
+
+def test_a_damaged_checkpoint_is_named_once_and_all_go_on_from_the_one_before(whole, tmp_path):
+    num_processes, folder, _ = whole
+    shutil.copytree(f"{folder}-work", tmp_path / "run-work")
+    for stage, name in (("tokenizer", "model.safetensors"), ("prior", "optimizer.bin")):
+        (tmp_path / "run-work" / stage / "checkpoint-60" / name).write_bytes(b"")
+    said = assert_ends_as(folder, num_processes, tmp_path / "run")
+    assert said.count("checkpoint-60 is damaged and set aside") == 2, said  # once a stage
+
+
+def test_another_number_of_processes_is_refused(whole, tmp_path):
+    num_processes, folder, _ = whole
+    shutil.copytree(f"{folder}-work", tmp_path / "run-work")
+    other = Run(3 - num_processes, tmp_path / "run")
+    assert 1 in other.wait()
+    assert f"cannot resume: processes was {num_processes} in " in other.said

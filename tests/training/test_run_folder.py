@@ -1,0 +1,89 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from helpers.processes import in_a_fresh_process
+from ncvqvae.training.recipes import load_recipe
+from ncvqvae.training.run_folder import (
+    changes,
+    check_writable,
+    default_output_dir,
+    default_work_dir,
+    note_run,
+    only_run_in,
+    save,
+)
+
+
+def test_folders_are_named_after_the_dataset_and_a_tokenizer_says_that_it_is_one():
+    assert default_output_dir("GunPoint") == default_output_dir("GunPoint", "prior") == Path("ncvqvae-gunPoint")
+    assert default_output_dir("GunPoint", "tokenizer") == Path("ncvqvae-gunPoint-tokenizer")
+    assert default_output_dir("ECG200") == Path("ncvqvae-eCG200")
+
+
+def test_folders_of_one_name_in_two_places_have_work_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert default_work_dir("a/x") == Path("runs/a/x")
+    assert default_work_dir("b/x") == Path("runs/b/x")
+    assert default_work_dir("/elsewhere/x") == Path("runs/elsewhere/x")
+
+
+def test_a_saved_model_has_its_recipe_and_files_that_others_may_read(model, tmp_path):
+    recipe = load_recipe(None, ["seed=3"])
+    save(model, tmp_path / "out", recipe)
+    assert yaml.safe_load((tmp_path / "out" / "recipe.yaml").read_text()) == recipe.to_dict()
+    assert all(file.stat().st_mode & 0o777 == 0o644 for file in (tmp_path / "out").iterdir())
+    before = load_file(tmp_path / "out" / "model.safetensors")
+    (tmp_path / "out" / "notes.md").write_text("mine")
+    save(model, tmp_path / "out")  # again, and without a recipe
+    assert (tmp_path / "out" / "notes.md").read_text() == "mine" and (tmp_path / "out" / "recipe.yaml").is_file()
+    assert before.keys() == load_file(tmp_path / "out" / "model.safetensors").keys()
+
+
+def test_looking_whether_a_folder_can_be_written_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot write to .*file/a: .*; choose another folder"):
+        check_writable(tmp_path / "file" / "a")
+
+
+def test_a_run_is_noted_once_and_compared_when_it_resumes(tmp_path):
+    facts = {"seed": 1, "prior_training": {"batch_size": 8}, "report_to": None}
+    note_run(tmp_path, facts, resume=False)
+    (tmp_path / "prior" / "checkpoint-5").mkdir(parents=True)
+    note_run(tmp_path, facts | {"report_to": "wandb"}, resume=True)
+    assert json.loads((tmp_path / "run.json").read_text()) == facts  # as it began
+    with pytest.raises(ValueError, match=r"cannot resume: prior_training\.batch_size was 8 in .* and is 4 now"):
+        note_run(tmp_path, facts | {"prior_training": {"batch_size": 4}}, resume=True)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(ValueError, match="which says what the checkpoints belong to, is missing"):
+        note_run(tmp_path, facts, resume=True)
+    note_run(tmp_path, facts, resume=False)
+    assert not (tmp_path / "prior" / "checkpoint-5").exists()
+
+
+def test_changes_are_named_by_their_sections_and_leave_out_what_decides_no_number():
+    before = {"a": {"x": 1, "save_total_limit": 2}, "b": [1], "report_to": None}
+    now = {"a": {"x": 2, "save_total_limit": 9}, "c": 3, "report_to": "wandb"}
+    assert sorted(changes(before, now)) == [("a.x", 1, 2), ("b", [1], None), ("c", None, 3)]
+    assert not list(changes(before, before))
+
+
+def test_the_lock_of_a_run_ends_with_its_process(tmp_path):
+    script = """
+        import os, sys
+        from pathlib import Path
+        from ncvqvae.training.run_folder import only_run_in
+        with only_run_in(Path(sys.argv[1])):
+            os._exit(3)  # as if killed
+    """
+    assert in_a_fresh_process(script, tmp_path).returncode == 3 and (tmp_path / "lock").is_file()
+    with only_run_in(tmp_path), pytest.raises(ValueError, match="another training runs in"), only_run_in(tmp_path):
+        pass
+    with only_run_in(tmp_path):
+        assert os.listdir(tmp_path) == ["lock"]
