@@ -1,4 +1,4 @@
-"""Tokenizers for series of every length: refined series, folded frequencies, codes on the sphere, channels one by one."""
+"""Tokenizers for series of every length: refined series, folded frequencies, normalised codes, channels one by one."""
 
 import itertools
 

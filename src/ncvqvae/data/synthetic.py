@@ -11,20 +11,21 @@ import numpy as np
 from datasets import Dataset, Features, List, Value
 
 
+VERSION = 1  # raise it whenever the series change: it is part of the cache's key
 LENGTHS = (64, 96, 128, 192, 256, 384, 512)
 
 
 def synthetic_dataset(num_series: int, seed: int = 0) -> Dataset:
     """Series of `LENGTHS` samples, mean 0 and standard deviation 1, in a column `values` `(length,)`.
 
-    The dataset is cached by its arguments, as every dataset that a generator makes.
+    The dataset is cached by its arguments.
     """
     features = Features(values=List(Value("float32")))
-    arguments = {"num_series": num_series, "seed": seed}
+    arguments = {"num_series": num_series, "seed": seed, "version": VERSION}
     return Dataset.from_generator(_rows, features=features, gen_kwargs=arguments)
 
 
-def _rows(num_series: int, seed: int) -> Iterator[dict]:
+def _rows(num_series: int, seed: int, version: int) -> Iterator[dict]:
     for index in range(num_series):
         rng = np.random.default_rng((seed, index))
         yield {"values": synthetic_series(int(rng.choice(LENGTHS)), rng).astype(np.float32)}

@@ -11,7 +11,7 @@ from ..evaluation.stage_scores import score_tokenizer
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
-from ..runtime import derived_seed, process_state
+from ..runtime import bars_for_terminals, derived_seed, process_state
 from .augmentations import augment
 from .checkpoints import History
 from .loop import Inputs, Stage, fit
@@ -54,8 +54,9 @@ def pretrain(
 
 def _train(sets: dict[str, Dataset], run: Run) -> tuple[NCVQVAEModel, History]:
     recipe, device = run.recipe, process_state().device
-    kept, held_out = hold_out_series(sets, recipe.validation_fraction, recipe.seed)
-    mixture = mix(kept, recipe.mixture, recipe.seed)
+    with bars_for_terminals():
+        kept, held_out = hold_out_series(sets, recipe.validation_fraction, recipe.seed)
+        mixture = mix(kept, recipe.mixture, recipe.seed)
     torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
     config = NCVQVAEConfig(length=None, **recipe.tokenizer)
     model = NCVQVAEForPreTraining(config).to(device)
