@@ -49,6 +49,7 @@ def test_auto_model_knows_the_models_in_whatever_order_things_are_imported(folde
     assert said == "<class 'ncvqvae.models.modeling_maskgit.MaskGITForTimeSeriesGeneration'>\n"
 
 
+@pytest.mark.slow
 def test_auto_config_and_the_pipeline_know_them_too(folder):
     said = run(
         "import sys, ncvqvae; from transformers import AutoConfig as a; print(type(a.from_pretrained(sys.argv[1])))",

@@ -310,6 +310,7 @@ def test_without_a_held_out_series_the_table_says_that_it_is_of_training_series(
     assert split_series(toy_dataset(), seed=0, validation_fraction=0)[1].numel() == 0
 
 
+@pytest.mark.slow
 def test_into_a_pipe_no_progress_bar_is_drawn(tmp_path):
     program = """
 import sys
