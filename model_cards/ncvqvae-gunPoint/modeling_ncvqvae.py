@@ -1,6 +1,5 @@
 """Stage 1 of NC-VQVAE: a series to codes and back."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +14,9 @@ from .encoder_decoder import Decoder, Encoder
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
 from .integrity import check_config, check_weights, write_digests
 from .resampling import coarsen, refine
+from .scaler import Moment, Scaler, moments_of
 from .time_frequency import TimeFrequency
 from .vector_quantizer import VectorQuantizer
-
-
-Moment = float | Sequence[float] | Tensor | None  # a mean or a standard deviation of each channel
 
 
 @dataclass
@@ -112,32 +109,6 @@ def pooled(hidden: Tensor, num_intervals: int) -> Tensor:
     return torch.cat([*whole, parts], 1)
 
 
-class Scaler(nn.Module):
-    """From the units of the data to zero mean and unit variance, channel by channel, in float32; and back.
-
-    `moments` `(2, batch or 1, channels, 1)` are means and standard deviations in the place of the configuration's.
-    """
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]):
-        super().__init__()
-        self.moments = [list(mean), list(std)]
-        self.mean_and_std = nn.Buffer(torch.empty(2, len(mean), 1, dtype=torch.float32), persistent=False)
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        if not self.mean_and_std.is_meta:
-            self.mean_and_std.copy_(torch.tensor(self.moments)[..., None])
-
-    def forward(self, values: Tensor, moments: Tensor | None = None) -> Tensor:
-        mean, std = self.mean_and_std if moments is None else moments
-        return (values.to(mean.dtype) - mean) / std
-
-    def inverse(self, values: Tensor, moments: Tensor | None = None) -> Tensor:
-        mean, std = self.mean_and_std if moments is None else moments
-        return values.to(mean.dtype) * std + mean
-
-
 class NCVQVAEModel(NCVQVAEPreTrainedModel):
     """The tokenizer: STFT, encoder, vector quantizer, decoder, inverse STFT (Mathisen et al., arXiv 2408.16613).
 
@@ -197,7 +168,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         # The one check that reads the values: it waits for the device, and cannot be traced.
         if not torch.compiler.is_compiling() and not values.isfinite().all():
             raise ValueError("series hold values that are NaN or infinite; fill the gaps first")
-        moments = self.moments(values, mean, std)
+        moments = moments_of(values, mean, std, self.config.scale_each)
         working = self.to_working(self.scale(values, moments))
         latents = self.encode_spectrogram(self.time_frequency(working))
         quantization = self.quantizer(latents)
@@ -287,7 +258,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         where these are tokenized one by one. Scale each feature before you fit a classifier.
         """
         self.check_shape(values)
-        working = self.to_working(self.scale(values, self.moments(values, mean, std)))
+        working = self.to_working(self.scale(values, moments_of(values, mean, std, self.config.scale_each)))
         if self.config.fold_frequencies:
             differences = F.pad(working.diff(dim=-1), (0, 1))
             scale = differences.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
@@ -310,17 +281,3 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             least = "" if config.length else ", of at least 8 samples"
             found = tuple(values.shape)
             raise ValueError(f"series must have the shape (batch, {wanted[0]}, {wanted[1]}){least}, found {found}")
-
-    def moments(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor | None:
-        """What scales `values`, `(2, batch, channels, 1)`; `None` where the configuration does. See `encode`."""
-        if (mean is None) != (std is None):
-            raise ValueError("give both mean and std, or neither")
-        if mean is not None:
-            given = [torch.as_tensor(moment, dtype=torch.float32, device=values.device) for moment in (mean, std)]
-            return torch.stack([moment.expand(values.shape[:2])[..., None] for moment in given])
-        if not self.config.scale_each:
-            return None
-        mean, std = values.float().mean(-1, keepdim=True), values.float().std(-1, keepdim=True, correction=0)
-        if not torch.compiler.is_compiling() and (std == 0).any():
-            raise ValueError("a series is constant: give the mean and std to scale it by")
-        return torch.stack((mean, std))

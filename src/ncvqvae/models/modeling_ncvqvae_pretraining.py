@@ -13,6 +13,7 @@ from .configuration_ncvqvae import NCVQVAEConfig
 from .distributed import BatchNorm2d, gather_batch, mean_over_batch
 from .modeling_ncvqvae import NCVQVAEModel, NCVQVAEPreTrainedModel
 from .projector import Projector
+from .scaler import moments_of
 from .ssl_objectives import OBJECTIVES
 
 
@@ -84,7 +85,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         for view in (values, augmented_values):
             if view is not None:
                 tokenizer.check_shape(view)
-        moments = tokenizer.moments(values)
+        moments = moments_of(values, None, None, config.scale_each)
         working = tokenizer.to_working(tokenizer.scale(values, moments))
         spectrogram = tokenizer.time_frequency(working)
         quantization = tokenizer.quantizer(tokenizer.encode_spectrogram(spectrogram), generator)
