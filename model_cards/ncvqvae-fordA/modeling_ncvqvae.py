@@ -164,12 +164,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             ValueError: for series of another number of channels or length than the model's, with values that are NaN
                 or infinite, or, where they are to be scaled by themselves, constant.
         """
-        self.check_shape(values)
-        # The one check that reads the values: it waits for the device, and cannot be traced.
-        if not torch.compiler.is_compiling() and not values.isfinite().all():
-            raise ValueError("series hold values that are NaN or infinite; fill the gaps first")
-        moments = moments_of(values, mean, std, self.config.scale_each)
-        working = self.to_working(self.scale(values, moments))
+        working, moments = self._scaled(values, mean, std)
         latents = self.encode_spectrogram(self.time_frequency(working))
         quantization = self.quantizer(latents)
         return NCVQVAEEncoderOutput(
@@ -212,6 +207,15 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         scaled, _ = self.decode_latents(quantized, config.working(length))
         channels = channels if config.channelwise else config.num_channels
         return self.scale.inverse(self.from_working(scaled, channels, length), moments)
+
+    def _scaled(self, values: Tensor, mean: Moment, std: Moment) -> tuple[Tensor, Tensor | None]:
+        """Checked series, scaled and as they are tokenized, and the moments that they were scaled by."""
+        self.check_shape(values)
+        # The one check that reads the values: it waits for the device, and cannot be traced.
+        if not torch.compiler.is_compiling() and not values.isfinite().all():
+            raise ValueError("series hold values that are NaN or infinite; fill the gaps first")
+        moments = moments_of(values, mean, std, self.config.scale_each)
+        return self.to_working(self.scale(values, moments)), moments
 
     def to_working(self, scaled: Tensor) -> Tensor:
         """Scaled series `(batch, channels, length)` as they are tokenized: refined, and channel by channel with
@@ -257,8 +261,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         eighths, at three depths of the encoder, of the series and of its differences; averaged over the channels
         where these are tokenized one by one. Scale each feature before you fit a classifier.
         """
-        self.check_shape(values)
-        working = self.to_working(self.scale(values, moments_of(values, mean, std, self.config.scale_each)))
+        working, _ = self._scaled(values, mean, std)
         if self.config.fold_frequencies:
             differences = F.pad(working.diff(dim=-1), (0, 1))
             scale = differences.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)

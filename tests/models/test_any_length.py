@@ -134,8 +134,9 @@ def test_every_combination_trains_a_step_and_reconstructs(chosen):
     ],
 )
 def test_series_that_cannot_be_tokenized_are_refused_in_one_line(tokenizer, values, message):
-    with pytest.raises(ValueError, match=message):
-        tokenizer.encode(values)
+    for method in (tokenizer.encode, tokenizer.embed, tokenizer.reconstruct):
+        with pytest.raises(ValueError, match=message):
+            method(values)
 
 
 def test_codes_need_the_length_of_their_series_and_must_fit_it(tokenizer):
