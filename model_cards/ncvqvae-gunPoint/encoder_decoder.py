@@ -68,9 +68,8 @@ class Decoder(nn.Module):
     It up-samples once more than the encoder halves, to about twice the frames, and interpolates to their number.
     """
 
-    def __init__(self, out_channels: int, dim: int, num_downsampling: int, num_residual_blocks: int, num_frames: int):
+    def __init__(self, out_channels: int, dim: int, num_downsampling: int, num_residual_blocks: int):
         super().__init__()
-        self.num_frames = num_frames
         self.blocks = nn.Sequential(*[ResidualBlock(dim, inner_norm=False) for _ in range(num_residual_blocks)])
         up = []
         for _ in range(num_downsampling - 1):
@@ -78,8 +77,8 @@ class Decoder(nn.Module):
         up += [UpConvolution(dim, out_channels), UpConvolution(out_channels, out_channels)]
         self.up = nn.Sequential(*up)
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, num_frames: int) -> Tensor:
         raw = self.up(self.blocks(latents))
         # All frequencies are there already: linear in time, which is faster than bilinear in channels last.
         lines = raw.flatten(1, 2).float()
-        return F.interpolate(lines, self.num_frames, mode="linear", align_corners=True).unflatten(1, raw.shape[1:3])
+        return F.interpolate(lines, num_frames, mode="linear", align_corners=True).unflatten(1, raw.shape[1:3])

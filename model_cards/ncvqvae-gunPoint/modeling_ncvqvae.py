@@ -1,6 +1,5 @@
 """Stage 1 of NC-VQVAE: a series to codes and back."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,10 @@ from transformers.utils import ModelOutput
 
 from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
+from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
 from .integrity import check_config, check_weights, write_digests
+from .resampling import coarsen, refine
+from .scaler import Moment, Scaler, moments_of
 from .time_frequency import TimeFrequency
 from .vector_quantizer import VectorQuantizer
 
@@ -24,12 +26,15 @@ class NCVQVAEEncoderOutput(ModelOutput):
         codes (`torch.LongTensor` of shape `(batch, num_codes)`): indices into the codebook, lowest frequency first.
         quantized (`torch.FloatTensor` of shape `(batch, dim, frequencies, width)`): codebook vectors at `codes`.
         latents (`torch.FloatTensor` of shape `(batch, dim, frequencies, width)`): what was quantized.
+        moments (`torch.FloatTensor` of shape `(2, batch, channels, 1)`, *optional*): mean and standard deviation that
+            each series was scaled by, where the configuration does not say.
         commitment_loss, perplexity, usage (scalars): see `Quantization`.
     """
 
     codes: Tensor | None = None
     quantized: Tensor | None = None
     latents: Tensor | None = None
+    moments: Tensor | None = None
     commitment_loss: Tensor | None = None
     perplexity: Tensor | None = None
     usage: Tensor | None = None
@@ -94,33 +99,21 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 
-class Scaler(nn.Module):
-    """From the units of the data to zero mean and unit variance, channel by channel, in float32; and back."""
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]):
-        super().__init__()
-        self.moments = [list(mean), list(std)]
-        self.mean_and_std = nn.Buffer(torch.empty(2, len(mean), 1, dtype=torch.float32), persistent=False)
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        if not self.mean_and_std.is_meta:
-            self.mean_and_std.copy_(torch.tensor(self.moments)[..., None])
-
-    def forward(self, values: Tensor) -> Tensor:
-        mean, std = self.mean_and_std
-        return (values.to(mean.dtype) - mean) / std
-
-    def inverse(self, values: Tensor) -> Tensor:
-        mean, std = self.mean_and_std
-        return values.to(mean.dtype) * std + mean
+def pooled(hidden: Tensor, num_intervals: int) -> Tensor:
+    """Average, maximum and standard deviation of `hidden` `(batch, dim, frequencies, time)` over all positions, with
+    more than four intervals the share of positive values too, and the averages of `num_intervals` parts of the time.
+    """
+    whole = [hidden.mean((2, 3)), hidden.amax((2, 3)), hidden.std((2, 3), correction=0)]
+    whole += [(hidden > 0).to(hidden.dtype).mean((2, 3))] * (num_intervals > 4)
+    parts = F.adaptive_avg_pool2d(hidden, (1, num_intervals)).flatten(1)
+    return torch.cat([*whole, parts], 1)
 
 
 class NCVQVAEModel(NCVQVAEPreTrainedModel):
     """The tokenizer: STFT, encoder, vector quantizer, decoder, inverse STFT (Mathisen et al., arXiv 2408.16613).
 
     Everything it takes and returns as a series is in the units of the data; the scaler is part of the configuration.
+    A model whose `config.length` is `None` takes series of every length.
     """
 
     # Every save then carries the code, so that it loads with `trust_remote_code=True` where the package is missing.
@@ -132,90 +125,162 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
 
     def __init__(self, config: NCVQVAEConfig):
         super().__init__(config)
+        length = None if config.length is None else config.working(config.length)
         self.scale = Scaler(config.mean, config.std)
-        self.time_frequency = TimeFrequency(config.length, config.n_fft)
-        channels, blocks = 2 * config.num_channels, config.num_residual_blocks
-        self.encoder = Encoder(channels, config.dim, config.num_downsampling, blocks)
+        self.time_frequency = TimeFrequency(length, config.n_fft)
+        channels, frequencies = 2 * (1 if config.channelwise else config.num_channels), config.n_fft // 2 + 1
+        sizes = config.dim, config.num_downsampling, config.num_residual_blocks
+        folded = config.fold_frequencies
+        self.encoder = FoldedEncoder(channels * frequencies, *sizes) if folded else Encoder(channels, *sizes)
+        if config.code_dim is not None:
+            self.to_code = nn.Conv2d(config.dim, config.code_dim, 1)
+            self.from_code = nn.Conv2d(config.code_dim, config.dim, 1)
         self.quantizer = VectorQuantizer(
             config.codebook_size,
-            config.dim,
+            config.code_size,
             config.codebook_decay,
             config.kmeans_init,
             config.revival_threshold,
+            config.normalise_codes,
         )
-        self.decoder = Decoder(channels, config.dim, config.num_downsampling, blocks, config.num_frames)
+        self.decoder = FoldedDecoder(channels, frequencies, *sizes) if folded else Decoder(channels, *sizes)
         self.post_init()
 
-    def forward(self, values: Tensor) -> NCVQVAEOutput:
-        """Encodes and decodes `values` `(batch, channels, length)`."""
-        encoded = self.encode(values)
-        reconstruction, _ = self.decode_latents(encoded.quantized)
-        return NCVQVAEOutput(self.scale.inverse(reconstruction), encoded.codes, encoded.latents)
+    def forward(self, values: Tensor, mean: Moment = None, std: Moment = None) -> NCVQVAEOutput:
+        """Encodes and decodes `values` `(batch, channels, length)`; see `encode`."""
+        encoded = self.encode(values, mean, std)
+        scaled, _ = self.decode_latents(encoded.quantized, self.config.working(values.shape[-1]))
+        reconstruction = self.scale.inverse(self.from_working(scaled, *values.shape[1:]), encoded.moments)
+        return NCVQVAEOutput(reconstruction, encoded.codes, encoded.latents)
 
-    def encode(self, values: Tensor) -> NCVQVAEEncoderOutput:
+    def encode(self, values: Tensor, mean: Moment = None, std: Moment = None) -> NCVQVAEEncoderOutput:
         """`values` `(batch, channels, length)` to codes, their vectors and the latents.
 
+        Args:
+            mean, std (*optional*): moments to scale by in the place of the configuration's, or, with `scale_each`, of
+                each series' own: numbers, or tensors `(channels,)` or `(batch, channels)`.
+
         Raises:
-            ValueError: for series of another number of channels or length than the model's, or with values that are
-                NaN or infinite.
+            ValueError: for series of another number of channels or length than the model's, with values that are NaN
+                or infinite, or, where they are to be scaled by themselves, constant.
         """
-        self.check_shape(values)
-        # The one check that reads the values: it waits for the device, and cannot be traced.
-        if not torch.compiler.is_compiling() and not values.isfinite().all():
-            raise ValueError("series hold values that are NaN or infinite; fill the gaps first")
-        latents = self.encode_spectrogram(self.time_frequency(self.scale(values)))
+        working, moments = self._scaled(values, mean, std)
+        latents = self.encode_spectrogram(self.time_frequency(working))
         quantization = self.quantizer(latents)
         return NCVQVAEEncoderOutput(
-            codes=quantization.codes,
+            codes=quantization.codes.view(len(values), -1),
             quantized=quantization.quantized,
             latents=latents,
+            moments=moments,
             commitment_loss=quantization.commitment_loss,
             perplexity=quantization.perplexity,
             usage=quantization.usage,
         )
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def decode(self, codes: Tensor, length: int | None = None, moments: Tensor | None = None) -> Tensor:
         """`codes` `(batch, num_codes)` to series `(batch, channels, length)`.
 
+        Args:
+            length (*optional*, defaults to the configuration's): samples of the series.
+            moments (*optional*): `encode(...).moments`, to come back in the units of the data where each series was
+                scaled by itself.
+
         Raises:
-            ValueError: for codes of another number than the model's, or outside the codebook.
+            ValueError: for codes of another number than series of that length have, or outside the codebook.
         """
-        size, num_codes = self.config.codebook_size, self.config.num_codes
-        if codes.ndim != 2 or codes.shape[1] != num_codes:
-            raise ValueError(f"codes must have the shape (batch, {num_codes}), found {tuple(codes.shape)}")
+        config = self.config
+        length = config.length if length is None else length
+        if length is None:
+            raise ValueError("the model takes series of every length: say the length of those to decode")
+        size, grid = config.codebook_size, config.grid(length)
+        of_channel = grid[0] * grid[1]
+        known = config.num_channels if config.channelwise and config.length is not None else None
+        channels = known or (codes.shape[-1] // of_channel if config.channelwise else 1)
+        if codes.ndim != 2 or codes.shape[1] != max(channels, 1) * of_channel:
+            wanted = max(channels, 1) * of_channel
+            raise ValueError(f"codes must have the shape (batch, {wanted}), found {tuple(codes.shape)}")
         if not torch.compiler.is_compiling() and codes.numel() and not 0 <= codes.min() <= codes.max() < size:
             found = f"{int(codes.min())} to {int(codes.max())}"
             raise ValueError(f"codes must lie in 0 to {size - 1}, found {found}")
         vectors = F.embedding(codes, self.quantizer.codebook)
-        quantized = vectors.view(len(codes), *self.config.latent_shape, self.config.dim).movedim(-1, 1)
-        return self.scale.inverse(self.decode_latents(quantized)[0])
+        quantized = vectors.view(-1, *grid, config.code_size).movedim(-1, 1)
+        scaled, _ = self.decode_latents(quantized, config.working(length))
+        channels = channels if config.channelwise else config.num_channels
+        return self.scale.inverse(self.from_working(scaled, channels, length), moments)
+
+    def _scaled(self, values: Tensor, mean: Moment, std: Moment) -> tuple[Tensor, Tensor | None]:
+        """Checked series, scaled and as they are tokenized, and the moments that they were scaled by."""
+        self.check_shape(values)
+        # The one check that reads the values: it waits for the device, and cannot be traced.
+        if not torch.compiler.is_compiling() and not values.isfinite().all():
+            raise ValueError("series hold values that are NaN or infinite; fill the gaps first")
+        moments = moments_of(values, mean, std, self.config.scale_each)
+        return self.to_working(self.scale(values, moments)), moments
+
+    def to_working(self, scaled: Tensor) -> Tensor:
+        """Scaled series `(batch, channels, length)` as they are tokenized: refined, and channel by channel with
+        `channelwise`, `(batch * channels, 1, working length)`.
+        """
+        if self.config.channelwise:
+            scaled = scaled.flatten(0, 1)[:, None]
+        return refine(scaled, self.config.working(scaled.shape[-1]))
+
+    def from_working(self, working: Tensor, channels: int, length: int) -> Tensor:
+        """Undoes `to_working`: scaled series `(batch, channels, length)`."""
+        return coarsen(working, length).reshape(-1, channels, length)
 
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
-        """The spectrogram of scaled series to latents."""
-        return self.encoder(spectrogram.to(self.dtype))
+        """The spectrogram of scaled series to latents `(batch, code size, frequencies, width)`."""
+        latents = self.encoder(spectrogram.to(self.dtype))
+        if self.config.code_dim is not None:
+            latents = self.to_code(latents)
+        return F.normalize(latents.float(), dim=1) if self.config.normalise_codes else latents
 
-    def decode_latents(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents, quantized or not, to the scaled reconstruction and its spectrogram, in float32."""
-        spectrogram = self.decoder(latents.to(self.dtype)).to(self.time_frequency.gain.dtype)
-        return self.time_frequency.inverse(spectrogram), spectrogram
+    def decode_latents(self, latents: Tensor, length: int | None = None) -> tuple[Tensor, Tensor]:
+        """Latents, quantized or not, to the scaled reconstruction and its spectrogram, in float32.
 
-    def reconstruct(self, values: Tensor) -> Tensor:
-        """`values` `(batch, channels, length)` as the codes tell them."""
-        return self(values).reconstruction
+        `length` are the samples that the series are tokenized at; it defaults to those of the configuration's length.
+        """
+        length = self.time_frequency.length if length is None else length
+        latents = latents.to(self.dtype)
+        if self.config.code_dim is not None:
+            latents = self.from_code(latents)
+        spectrogram = self.decoder(latents, length // self.time_frequency.hop + 1)
+        spectrogram = spectrogram.to(self.time_frequency.gain.dtype)
+        return self.time_frequency.inverse(spectrogram, length), spectrogram
 
-    def embed(self, values: Tensor) -> Tensor:
-        """Features of `values` for classifiers, `(batch, 7 * dim)`.
+    def reconstruct(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
+        """`values` `(batch, channels, length)` as the codes tell them; see `encode`."""
+        return self(values, mean, std).reconstruction
+
+    def embed(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
+        """Features of `values` `(batch, channels, length)` for classifiers, `(batch, features)`.
 
         Over all positions of the continuous latents: average, maximum, standard deviation, and the average of each
-        quarter of the time axis. Scale each feature before you fit a classifier.
+        quarter of the time axis. With folded frequencies the same, the share of positive values, and the averages of
+        eighths, at three depths of the encoder, of the series and of its differences; averaged over the channels
+        where these are tokenized one by one. Scale each feature before you fit a classifier.
         """
-        latents = self.encode(values).latents
-        whole = [latents.mean((2, 3)), latents.amax((2, 3)), latents.std((2, 3), correction=0)]
-        quarters = F.adaptive_avg_pool2d(latents, (1, 4)).flatten(1)
-        return torch.cat([*whole, quarters], 1)
+        working, _ = self._scaled(values, mean, std)
+        if self.config.fold_frequencies:
+            differences = F.pad(working.diff(dim=-1), (0, 1))
+            scale = differences.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
+            views = [self.time_frequency(view).to(self.dtype) for view in (working, differences / scale)]
+            depths = [self.encoder.features(view) for view in views]  # type: ignore[operator]
+            features = torch.cat([pooled(hidden, 8) for hiddens in depths for hidden in hiddens], 1)
+        else:
+            features = pooled(self.encode_spectrogram(self.time_frequency(working)), 4)
+        return features.view(len(values), -1, features.shape[1]).mean(1)
 
     def check_shape(self, values: Tensor) -> None:
         """Raises `ValueError` for series of another number of channels or length than the model's."""
-        channels, length = self.config.num_channels, self.config.length
-        if values.ndim != 3 or values.shape[1:] != (channels, length):
-            raise ValueError(f"series must have the shape (batch, {channels}, {length}), found {tuple(values.shape)}")
+        config = self.config
+        any_channels = config.length is None and config.channelwise
+        wanted = ("channels" if any_channels else config.num_channels, config.length or "length")
+        fits = values.ndim == 3 and len(values) and values.shape[1] and values.shape[2] >= 8
+        for axis, size in enumerate(wanted, 1):
+            fits = fits and (isinstance(size, str) or values.shape[axis] == size)
+        if not fits:
+            least = "" if config.length else ", of at least 8 samples"
+            found = tuple(values.shape)
+            raise ValueError(f"series must have the shape (batch, {wanted[0]}, {wanted[1]}){least}, found {found}")

@@ -19,22 +19,21 @@ class TimeFrequency(nn.Module):
     does.
 
     Args:
-        length (`int`): samples of a series, at least 2.
+        length (`int`, *optional*): samples of a series, at least 2; `None` takes series of any length.
         n_fft (`int`): samples of a window, a multiple of 4.
     """
 
-    def __init__(self, length: int, n_fft: int = 8):
+    def __init__(self, length: int | None, n_fft: int = 8):
         super().__init__()
         self.length, self.n_fft, self.hop = length, n_fft, n_fft // 4
         self.num_frequencies = n_fft // 2 + 1
-        self.num_frames = length // self.hop + 1
         # Not saved: both follow from n_fft. `reset_parameters` must fill them, since transformers builds models on the
         # meta device, where what a constructor computes is lost.
         # In float32 whatever the model's dtype.
         size = 2 * self.num_frequencies, 1, n_fft
         self.analysis = nn.Buffer(torch.empty(size, dtype=torch.float32), persistent=False)
         self.synthesis = nn.Buffer(torch.empty(size, dtype=torch.float32), persistent=False)
-        self.gain = nn.Buffer(torch.empty(length, dtype=torch.float32), persistent=False)
+        self.gain = nn.Buffer(torch.empty(length or 0, dtype=torch.float32), persistent=False)
         self.reset_parameters()
 
     @torch.no_grad()
@@ -49,12 +48,17 @@ class TimeFrequency(nn.Module):
         # Each inner frequency stands for its conjugate too.
         weight = torch.full_like(frequency, 2.0)
         weight[0] = weight[-1] = 1.0
-        envelope = F.conv_transpose1d(
-            torch.ones(1, 1, self.num_frames).double(), window.square()[None, None], None, self.hop
-        )
         self.analysis.copy_(basis[:, None])
         self.synthesis.copy_((basis * weight.repeat(2)[:, None] / self.n_fft)[:, None])
-        self.gain.copy_(1 / envelope[0, 0, self.n_fft // 2 :][: self.length])
+        if self.length is not None:
+            self.gain.copy_(self._gain(self.length))
+
+    def _gain(self, length: int) -> Tensor:
+        """One over the sum of the squared windows at each of `length` samples, float64."""
+        window = torch.hann_window(self.n_fft, dtype=torch.float64, device=self.gain.device)
+        frames = window.new_ones(1, 1, length // self.hop + 1)
+        envelope = F.conv_transpose1d(frames, window.square()[None, None], None, self.hop)
+        return 1 / envelope[0, 0, self.n_fft // 2 :][:length]
 
     def forward(self, values: Tensor) -> Tensor:
         """`values` `(batch, channels, length)` to a spectrogram `(batch, 2 * channels, frequencies, frames)`.
@@ -68,13 +72,18 @@ class TimeFrequency(nn.Module):
         padded = values[..., torch.minimum(position, period - position)]
         with torch.autocast(values.device.type, enabled=False):  # bfloat16 would cost 1% of the amplitude
             spectrum = F.conv1d(padded.flatten(0, 1)[:, None], self.analysis, stride=self.hop)
-        return spectrum.view(batch, 2 * channels, self.num_frequencies, self.num_frames)
+        return spectrum.view(batch, 2 * channels, self.num_frequencies, -1)
 
-    def inverse(self, spectrogram: Tensor) -> Tensor:
-        """A spectrogram `(batch, 2 * channels, frequencies, frames)` to `values` `(batch, channels, length)`."""
+    def inverse(self, spectrogram: Tensor, length: int | None = None) -> Tensor:
+        """A spectrogram `(batch, 2 * channels, frequencies, frames)` to `values` `(batch, channels, length)`.
+
+        `length` defaults to that of the constructor.
+        """
+        length = length or self.length
+        gain = self.gain if length == self.length else self._gain(length).to(self.gain.dtype)
         batch, double_channels, frequencies, frames = spectrogram.shape
         spectrum = spectrogram.reshape(batch * double_channels // 2, 2 * frequencies, frames)
         with torch.autocast(spectrogram.device.type, enabled=False):
             overlapped = F.conv_transpose1d(spectrum.to(self.synthesis.dtype), self.synthesis, stride=self.hop)
-        values = overlapped[:, 0, self.n_fft // 2 :][:, : self.length] * self.gain
-        return values.view(batch, double_channels // 2, self.length)
+        values = overlapped[:, 0, self.n_fft // 2 :][:, :length] * gain
+        return values.view(batch, double_channels // 2, length)

@@ -42,6 +42,7 @@ class VectorQuantizer(nn.Module):
         kmeans_init (`bool`): start from k-means on the first training batch instead of standard normal codes.
         revival_threshold (`float`): a code used less often than this per batch (moving average) is replaced by a
             random latent of the batch; 0 never revives.
+        normalised (`bool`): keep codes on the unit sphere, for latents that are.
         epsilon (`float`): Laplace smoothing of the counts.
     """
 
@@ -52,9 +53,11 @@ class VectorQuantizer(nn.Module):
         decay: float = 0.9,
         kmeans_init: bool = True,
         revival_threshold: float = 0.5,
+        normalised: bool = False,
         epsilon: float = 1e-5,
     ):
         super().__init__()
+        self.normalised = normalised
         self.decay, self.kmeans_init = decay, kmeans_init
         self.revival_threshold, self.epsilon = revival_threshold, epsilon
         self.cluster_size = nn.Buffer(torch.empty(codebook_size))
@@ -76,7 +79,8 @@ class VectorQuantizer(nn.Module):
         """The codes, `(codebook_size, dim)`."""
         total = self.cluster_size.sum()
         smoothed = (self.cluster_size + self.epsilon) / (total + len(self.cluster_size) * self.epsilon) * total
-        return self.embedding_sum / smoothed[:, None]
+        codes = self.embedding_sum / smoothed[:, None]
+        return F.normalize(codes, dim=1) if self.normalised else codes
 
     def forward(self, latents: Tensor, generator: torch.Generator | None = None) -> Quantization:
         """Quantizes latents `(batch, dim, frequencies, width)`; `generator` draws the k-means start and revived

@@ -42,7 +42,7 @@ def test_the_bare_command_prints_the_help_of_all_commands(capsys):
         ("trian", "did you mean train?"),
         ("reconstuct", "did you mean reconstruct?"),
         ("publish_data", "did you mean publish-data?"),
-        ("xyzzy", "the commands are train, finetune, sample"),
+        ("xyzzy", "the commands are train, finetune, pretrain, sample"),
     ],
 )
 def test_a_mistyped_command_gets_one_line_with_what_was_probably_meant(typed, hint, capsys):

@@ -30,7 +30,7 @@ TABLE = pytest.mark.parametrize(
 def build(config):
     channels, halvings, blocks = 2 * config.num_channels, config.num_downsampling, config.num_residual_blocks
     encoder = Encoder(channels, config.dim, halvings, blocks)
-    return encoder, Decoder(channels, config.dim, halvings, blocks, config.num_frames)
+    return encoder, Decoder(channels, config.dim, halvings, blocks)
 
 
 def num_parameters(module):
@@ -45,7 +45,7 @@ def test_grids_and_parameters_are_those_of_the_thesis(length, width, encoder_par
     latents = encoder(spectrogram)
     assert config.latent_shape == (5, width) and config.num_codes == 5 * width
     assert latents.shape == (2, 64, 5, width)
-    assert decoder(latents).shape == spectrogram.shape
+    assert decoder(latents, spectrogram.shape[3]).shape == spectrogram.shape
     assert (num_parameters(encoder), num_parameters(decoder)) == (encoder_parameters, decoder_parameters)
 
 
@@ -57,14 +57,14 @@ def test_every_short_length_gives_the_grid_that_the_configuration_announces(n_ff
         spectrogram = torch.randn(2, 4, n_fft // 2 + 1, length // (n_fft // 4) + 1)
         latents = encoder(spectrogram)
         assert latents.shape == (2, 4, *config.latent_shape) and latents.numel() > 0
-        assert decoder(latents).shape == spectrogram.shape
+        assert decoder(latents, spectrogram.shape[3]).shape == spectrogram.shape
 
 
 @pytest.mark.parametrize("length", [8, 65, 500])
 def test_every_parameter_and_the_spectrogram_get_a_gradient(length):
     encoder, decoder = build(NCVQVAEConfig(length=length, dim=8, num_residual_blocks=2))
     spectrogram = torch.randn(4, 2, 5, length // 2 + 1, requires_grad=True)
-    output = decoder(encoder(spectrogram))
+    output = decoder(encoder(spectrogram), spectrogram.shape[3])
     (output * torch.randn_like(output)).sum().backward()
     for part in (encoder, decoder):
         for name, parameter in part.named_parameters():
@@ -133,11 +133,14 @@ def test_encoder_and_decoder_are_those_of_pytorchs_own_modules_in_values_and_gra
 
     def decode(latents):
         raw = plain_decoder.up(plain_decoder.blocks(latents))
-        return F.interpolate(raw, (raw.shape[2], config.num_frames), mode="bilinear", align_corners=True)
+        return F.interpolate(raw, (raw.shape[2], config.frames(length)), mode="bilinear", align_corners=True)
 
-    decode.parameters = plain_decoder.parameters
-    spectrogram = torch.randn(6, 4, 5, config.num_frames).contiguous(memory_format=layout)
+    def own_decode(latents):
+        return decoder(latents, config.frames(length))
+
+    decode.parameters, own_decode.parameters = plain_decoder.parameters, decoder.parameters
+    spectrogram = torch.randn(6, 4, 5, config.frames(length)).contiguous(memory_format=layout)
     latents = torch.randn(6, 8, *config.latent_shape).contiguous(memory_format=layout)
-    for own, reference, inputs in ((encoder, plain_encoder, spectrogram), (decoder, decode, latents)):
+    for own, reference, inputs in ((encoder, plain_encoder, spectrogram), (own_decode, decode, latents)):
         for found, expected in zip(run(own, inputs), run(reference, inputs), strict=True):
             torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-4)

@@ -13,7 +13,7 @@ from . import inference, publishing, training
 
 
 COMMANDS = (
-    *(training.add_train, training.add_finetune),
+    *(training.add_train, training.add_finetune, training.add_pretrain),
     *(inference.add_sample, inference.add_reconstruct, inference.add_embed, inference.add_info, inference.add_demo),
     *(publishing.add_evaluate, publishing.add_publish, publishing.add_publish_data, publishing.add_publish_space),
 )

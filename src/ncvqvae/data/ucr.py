@@ -76,7 +76,7 @@ class UCR(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         name, folder = self.config.name, self.config.folder
-        raw = {split: _read_tsv(Path(folder), name, split) if folder else _read_aeon(name, split) for split in SPLITS}
+        raw = {split: read_split(Path(folder) if folder else None, name, split) for split in SPLITS}
         for split, (series, _) in raw.items():
             if not len(series):
                 raise ValueError(f"the {split} split of {name} is empty")
@@ -119,6 +119,13 @@ def _source(name: str, data_dir: str | Path | None) -> dict[str, str]:
         close = [folded[other] for other in difflib.get_close_matches(name.lower(), folded, 5, 0.5)]
         raise ValueError(f"unknown dataset {name!r}; the closest names are {', '.join(close) or 'none'}")
     return {}
+
+
+def read_split(folder: Path | None, name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
+    """Series `(channels, length)` with their gaps, and their classes, of one split: from `<name>_TRAIN.tsv` or
+    `<name>_TEST.tsv` in a folder, or from aeon.
+    """
+    return _read_aeon(name, split) if folder is None else _read_tsv(folder, name, split)
 
 
 def _read_tsv(folder: Path, name: str, split: str) -> tuple[list[np.ndarray], list[str]]:

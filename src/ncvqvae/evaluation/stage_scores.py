@@ -48,9 +48,10 @@ def score_tokenizer(tokenizer: NCVQVAEModel, values: Values) -> dict[str, float]
     """
     codes, squares = [], torch.zeros(2, device=values.device)
     for batch in values.split(BATCH_SIZE):
-        encoded, scaled = tokenizer.encode(batch), tokenizer.scale(batch)
-        reconstruction, decoded = tokenizer.decode_latents(encoded.quantized)
-        pairs = (reconstruction - scaled, decoded - tokenizer.time_frequency(scaled))
+        encoded = tokenizer.encode(batch)
+        working = tokenizer.to_working(tokenizer.scale(batch, encoded.moments))
+        reconstruction, decoded = tokenizer.decode_latents(encoded.quantized, working.shape[-1])
+        pairs = (reconstruction - working, decoded - tokenizer.time_frequency(working))
         squares += torch.stack([difference.square().mean() for difference in pairs]) * len(batch)
         codes.append(encoded.codes)
     time_error, spectrogram_error = (squares / len(values)).tolist()

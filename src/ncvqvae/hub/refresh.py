@@ -19,7 +19,7 @@ from .card import render_card
 
 
 def refresh(folder: Path) -> None:
-    """Writes code, card and report of one checkpoint's folder.
+    """Writes code, card and report of one checkpoint's folder, and the code's names into a `config.json` without them.
 
     The card is named after the folder, as those of shipped checkpoints are. A folder without `metrics.json` gets its
     code only.
@@ -34,12 +34,13 @@ def refresh(folder: Path) -> None:
         for path in folder.glob("*.py"):
             if path.name not in code:
                 path.unlink()
-        configs = [json.loads((place / "config.json").read_text()) for place in (folder, Path(saved))]
-        if configs[0].get("auto_map") != configs[1]["auto_map"]:  # which names the code that loads it
-            code.add("config.json")
         for name in sorted(code):
             with whole_file(folder / name) as partial:
                 shutil.copyfile(Path(saved) / name, partial)
+        config, new = (json.loads((place / "config.json").read_text()) for place in (folder, Path(saved)))
+        if config.get("auto_map") != new["auto_map"]:  # the names of the code that loads it
+            with whole_file(folder / "config.json") as partial:
+                partial.write_text(json.dumps(config | {"auto_map": new["auto_map"]}, indent=2, sort_keys=True) + "\n")
     if not (folder / "metrics.json").is_file():
         return
     metrics = json.loads((folder / "metrics.json").read_text())

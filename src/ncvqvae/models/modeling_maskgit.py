@@ -65,7 +65,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         super().__init__(config)
         self.tokenizer = NCVQVAEModel(config.tokenizer_config)  # type: ignore[arg-type]
         self.tokenizer.requires_grad_(False)
-        self.num_codes, dim = config.tokenizer_config.num_codes, config.tokenizer_config.dim
+        self.num_codes, dim = config.tokenizer_config.num_codes, config.tokenizer_config.code_size
         self.codebook_size = config.tokenizer_config.codebook_size
         own_codes = 0 if config.code_embedding == "codebook" else self.codebook_size
         self.code_embedding = nn.Embedding(own_codes + 1, dim)  # the last row is the mask

@@ -1,6 +1,6 @@
 """How stage 1 is trained: two branches, reconstruction and a non-contrastive objective."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from .configuration_ncvqvae import NCVQVAEConfig
 from .distributed import BatchNorm2d, gather_batch, mean_over_batch
 from .modeling_ncvqvae import NCVQVAEModel, NCVQVAEPreTrainedModel
 from .projector import Projector
+from .scaler import moments_of
 from .ssl_objectives import OBJECTIVES
 
 
@@ -22,6 +23,7 @@ class NCVQVAEForPreTrainingOutput(ModelOutput):
     Args:
         loss (scalar): the weighted sum of the losses below, with the weights in the configuration.
         time_loss, spectrogram_loss (scalars): mean squared errors of the reconstruction of the scaled series.
+        magnitude_loss (scalar, *optional*): distance of STFT magnitudes at several resolutions, see `magnitude_loss`.
         commitment_loss (scalar): mean squared distance of latents to their codes.
         augmented_time_loss, augmented_spectrogram_loss (scalars, *optional*): of the augmented branch.
         ssl_loss (scalar, *optional*): the objective.
@@ -33,6 +35,7 @@ class NCVQVAEForPreTrainingOutput(ModelOutput):
     loss: Tensor | None = None
     time_loss: Tensor | None = None
     spectrogram_loss: Tensor | None = None
+    magnitude_loss: Tensor | None = None
     commitment_loss: Tensor | None = None
     augmented_time_loss: Tensor | None = None
     augmented_spectrogram_loss: Tensor | None = None
@@ -58,7 +61,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         self.tokenizer = NCVQVAEModel(config)
         if config.ssl_objective is not None:
             whitened = OBJECTIVES[config.ssl_objective].whitened
-            self.projector = Projector(config.dim, config.projector_dim, iterative_norm=whitened)
+            self.projector = Projector(config.code_size, config.projector_dim, iterative_norm=whitened)
         self.post_init()
 
     def forward(
@@ -82,17 +85,20 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         for view in (values, augmented_values):
             if view is not None:
                 tokenizer.check_shape(view)
-        scaled = tokenizer.scale(values)
-        spectrogram = tokenizer.time_frequency(scaled)
+        moments = moments_of(values, None, None, config.scale_each)
+        working = tokenizer.to_working(tokenizer.scale(values, moments))
+        spectrogram = tokenizer.time_frequency(working)
         quantization = tokenizer.quantizer(tokenizer.encode_spectrogram(spectrogram), generator)
-        reconstruction, decoded = tokenizer.decode_latents(quantization.quantized)
+        reconstruction, decoded = tokenizer.decode_latents(quantization.quantized, working.shape[-1])
         losses = {
-            "time_loss": F.mse_loss(reconstruction, scaled),
+            "time_loss": F.mse_loss(reconstruction, working),
             "spectrogram_loss": F.mse_loss(decoded, spectrogram),
             "commitment_loss": quantization.commitment_loss,
         }
+        if config.magnitude_weight > 0:
+            losses["magnitude_loss"] = magnitude_loss(reconstruction, working)
         if augmented_values is not None:
-            losses |= self._augmented_losses(augmented_values, quantization.quantized)
+            losses |= self._augmented_losses(augmented_values, moments, quantization.quantized)
         if self.training:  # the objective is of the whole batch already
             names = [name for name in losses if name != "ssl_loss"]
             means = mean_over_batch(*[losses[name] for name in names], count=len(values))
@@ -102,19 +108,21 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
             **losses,
             perplexity=quantization.perplexity,
             usage=quantization.usage,
-            reconstruction=tokenizer.scale.inverse(reconstruction),
-            codes=quantization.codes,
+            reconstruction=tokenizer.scale.inverse(tokenizer.from_working(reconstruction, *values.shape[1:]), moments),
+            codes=quantization.codes.view(len(values), -1),
         )
 
-    def _augmented_losses(self, augmented_values: Tensor, quantized: Tensor) -> dict[str, Tensor]:
+    def _augmented_losses(
+        self, augmented_values: Tensor, moments: Tensor | None, quantized: Tensor
+    ) -> dict[str, Tensor]:
         tokenizer = self.tokenizer
-        scaled = tokenizer.scale(augmented_values)
-        spectrogram = tokenizer.time_frequency(scaled)
+        working = tokenizer.to_working(tokenizer.scale(augmented_values, moments))
+        spectrogram = tokenizer.time_frequency(working)
         with frozen_running_statistics(tokenizer):
             latents = tokenizer.encode_spectrogram(spectrogram)
-            reconstruction, decoded = tokenizer.decode_latents(latents)
+            reconstruction, decoded = tokenizer.decode_latents(latents, working.shape[-1])
         losses = {
-            "augmented_time_loss": F.mse_loss(reconstruction, scaled),
+            "augmented_time_loss": F.mse_loss(reconstruction, working),
             "augmented_spectrogram_loss": F.mse_loss(decoded, spectrogram),
         }
         if self.config.ssl_objective is not None:
@@ -130,11 +138,31 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         return {
             "time_loss": config.time_weight,
             "spectrogram_loss": config.spectrogram_weight,
+            "magnitude_loss": config.magnitude_weight,
             "commitment_loss": config.commitment_weight,
             "augmented_time_loss": config.augmented_weight * config.time_weight,
             "augmented_spectrogram_loss": config.augmented_weight * config.spectrogram_weight,
             "ssl_loss": config.ssl_weight,
         }
+
+
+def magnitude_loss(reconstruction: Tensor, series: Tensor, windows: Sequence[int] = (16, 32, 64)) -> Tensor:
+    """Distance of the STFT magnitudes of two batches `(batch, channels, length)`, averaged over `windows` (samples).
+
+    Mean absolute differences of the magnitudes, over the root of the window, and .3 times those of their logarithms: a
+    multi-resolution loss as of Yamamoto et al. (arXiv 1910.11480), with windows for short series. Windows that are
+    longer than the series are left out.
+    """
+    total, fitting = reconstruction.new_zeros(()), [size for size in windows if size <= series.shape[-1]]
+    for size in fitting:
+        window = torch.hann_window(size, device=series.device)
+        found, wanted = (
+            torch.stft(part.flatten(0, 1), size, size // 4, window=window, return_complex=True).abs()
+            for part in (reconstruction, series)
+        )
+        logarithms = (found + 1e-2).log() - (wanted + 1e-2).log()
+        total = total + (found - wanted).abs().mean() / size**0.5 + 0.3 * logarithms.abs().mean()
+    return total / max(len(fitting), 1)
 
 
 @contextmanager

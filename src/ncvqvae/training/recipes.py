@@ -13,6 +13,7 @@ import yaml
 from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 
+from ..data.mixture import MixtureSettings
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line
@@ -96,6 +97,7 @@ class Recipe:
         tokenizer_training: how stage 1 is optimised.
         prior: architecture of stage 2 and how it samples by default.
         prior_training: how stage 2 is optimised.
+        mixture: how series are drawn in pre-training.
         code_temperature: at 0 the prior learns the nearest codes; above, codes drawn anew each step with probability
             proportional to exp(-distance^2 / temperature), as the reference does at 1.
     """
@@ -109,6 +111,7 @@ class Recipe:
     prior: dict[str, Any] = field(default_factory=dict)
     prior_training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=256))
     code_temperature: float | int = 0.0
+    mixture: MixtureSettings = field(default_factory=MixtureSettings)
 
     def validate_parts(self) -> None:
         for section, config in (("tokenizer", NCVQVAEConfig), ("prior", MaskGITConfig)):

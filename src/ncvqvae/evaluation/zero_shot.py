@@ -1,0 +1,153 @@
+"""What a tokenizer for all series is worth on many sets, without training on them: the figures of `ncvqvae-base`."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, median
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+
+from ..data.series import fill_gaps, sort_labels
+from ..data.ucr import read_split
+from ..inference import in_batches
+from ..models.modeling_ncvqvae import NCVQVAEModel
+from .classification import accuracy, minirocket_features
+from .fcn import load_fcn
+from .metrics import codebook_usage, frechet_distance
+
+
+RIDGE_PENALTIES = np.logspace(-3, 3, 10)
+MINIROCKET_FEATURES = 5040
+
+
+@dataclass
+class ZeroShot:
+    """The figures of one set. FID is against the test split; `floor` is that of the training split.
+
+    `ridge` and `logistic` are test accuracies of classifiers on `embed`, `minirocket` of a ridge classifier on
+    MiniROCKET features of the series themselves.
+    """
+
+    name: str
+    seen: bool
+    length: int
+    num_codes: int
+    reconstruction_error: float
+    reconstruction_fid: float | None
+    floor: float | None
+    usage: float
+    ridge: float
+    logistic: float
+    minirocket: float
+
+
+def zero_shot(
+    tokenizer: NCVQVAEModel, folder: Path, fcn_folder: Path | None, names: Iterable[str], seen: Iterable[str]
+) -> Iterator[ZeroShot]:
+    """Measures sets of an archive one by one.
+
+    Args:
+        tokenizer: takes series of every length.
+        folder: of the archive; sets that it lacks are asked of aeon.
+        fcn_folder: of `<name>.safetensors`, evaluation networks; a set without one has no FID.
+        names: of the sets.
+        seen: names of the sets that the tokenizer was trained on.
+    """
+    known = set(seen)
+    for name in names:
+        source = folder / name if (folder / name).is_dir() else None
+        (train, train_names), (test, test_names) = (read_split(source, name, split) for split in ("train", "test"))
+        values = torch.from_numpy(fill_gaps([*train, *test])).float()
+        classes = sort_labels([*train_names, *test_names])
+        labels = torch.tensor([classes.index(label) for label in (*train_names, *test_names)])
+        parts = values.split([len(train), len(test)]), labels.split([len(train), len(test)])
+        yield _measure(tokenizer, name, name in known, *parts, fcn_folder)
+
+
+def _measure(
+    tokenizer: NCVQVAEModel,
+    name: str,
+    seen: bool,
+    values: tuple[Tensor, ...],
+    labels: tuple[Tensor, ...],
+    fcn_folder: Path | None,
+) -> ZeroShot:
+    train, test = values
+    scale = train.mean((0, 2)), train.std((0, 2))
+    codes = in_batches(lambda batch: tokenizer.encode(batch, *scale).codes, test, tokenizer.device)
+    again = in_batches(lambda batch: tokenizer.reconstruct(batch, *scale), test, tokenizer.device)
+    fid = floor = None
+    file = fcn_folder / f"{name}.safetensors" if fcn_folder else None
+    if file is not None and file.is_file():
+        network = load_fcn(file, train, len(labels[0].unique()))
+        features = [in_batches(network.features, part) for part in (test, again, train)]
+        fid, floor = (frechet_distance(features[0], other) for other in features[1:])
+    embedded = [in_batches(lambda batch: tokenizer.embed(batch, *scale), part, tokenizer.device) for part in values]
+    rocket = minirocket_features(train, MINIROCKET_FEATURES)
+    return ZeroShot(
+        name=name,
+        seen=seen,
+        length=train.shape[2],
+        num_codes=codes.shape[1],
+        reconstruction_error=((again - test) / scale[1][:, None]).square().mean().item(),
+        reconstruction_fid=fid,
+        floor=floor,
+        usage=codebook_usage(codes, tokenizer.config.codebook_size)["usage"],
+        ridge=_probe("ridge", embedded, labels),
+        logistic=_probe("logistic", embedded, labels),
+        minirocket=_probe("ridge", [rocket(part) for part in values], labels),
+    )
+
+
+def _probe(kind: str, features: list[Tensor], labels: tuple[Tensor, ...]) -> float:
+    """Test accuracy of a linear classifier on standardised features."""
+    from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    classifier = RidgeClassifierCV(RIDGE_PENALTIES) if kind == "ridge" else LogisticRegression(C=0.01, max_iter=300)
+    probe = make_pipeline(StandardScaler(), classifier).fit(features[0].numpy(), labels[0].numpy())
+    return accuracy(torch.from_numpy(probe.predict(features[1].numpy())), labels[1])
+
+
+COLUMNS = {
+    "reconstruction_error": ("error", ".4f"),
+    "reconstruction_fid": ("reconstruction FID", ".2f"),
+    "floor": ("FID of the training split", ".2f"),
+    "usage": ("codes in use", ".0%"),
+    "ridge": ("embed, ridge", ".3f"),
+    "logistic": ("embed, logistic", ".3f"),
+    "minirocket": ("MiniROCKET", ".3f"),
+}
+
+
+def zero_shot_table(rows: list[ZeroShot]) -> str:
+    """A Markdown table: sets that pre-training saw, then those that it did not, with mean and median of each, and the
+    mean ranks of the three classifiers.
+    """
+    heads = " | ".join(head for head, _ in COLUMNS.values())
+    lines = [f"| set | samples | codes | {heads} |", "|---" * (len(COLUMNS) + 3) + "|"]
+    for seen in (True, False):
+        part = [asdict(row) for row in rows if row.seen == seen]
+        if not part:
+            continue
+        lines.append(f"| **{'seen' if seen else 'left out'} in pre-training** |" + " |" * (len(COLUMNS) + 2))
+        lines += [f"| {row['name']} | {row['length']} | {row['num_codes']} | {_cells(row)} |" for row in part]
+        for name, average in (("mean", mean), ("median", median)):
+            figures = {
+                key: average(known) if (known := [row[key] for row in part if row[key] is not None]) else None
+                for key in COLUMNS
+            }
+            lines.append(f"| *{name} of {len(part)}* | | | {_cells(figures)} |")
+    ranks = np.mean([rankdata([-row.ridge, -row.logistic, -row.minirocket]) for row in rows], 0)
+    named = zip(("ridge on embed", "logistic on embed", "MiniROCKET"), ranks, strict=True)
+    return "\n".join(
+        [*lines, "", "Mean ranks by accuracy: " + ", ".join(f"{n} {rank:.2f}" for n, rank in named) + "."]
+    )
+
+
+def _cells(row: dict) -> str:
+    return " | ".join("" if row[key] is None else format(row[key], form) for key, (_, form) in COLUMNS.items())
