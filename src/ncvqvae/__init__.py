@@ -1,7 +1,7 @@
 """NC-VQVAE on the Hugging Face stack: tokenize, embed and generate time series.
 
-Importing the package makes its models known to transformers, so that `AutoModel.from_pretrained` finds them, and the
-task "time-series-generation" known to `pipeline`. Neither PyTorch nor transformers is imported before it is used.
+Importing the package registers its models for `AutoModel.from_pretrained`, and the task "time-series-generation" for
+`pipeline`. PyTorch and transformers are imported only when they are used.
 """
 
 from importlib import import_module

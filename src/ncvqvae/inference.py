@@ -1,4 +1,4 @@
-"""Loading checkpoints whole, and applying a model to many series."""
+"""Loads whole checkpoints, and applies a model to many series."""
 
 import contextlib
 from collections.abc import Callable, Iterable
@@ -21,18 +21,18 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 
 
 class Batches(Protocol):
-    """What can be taken a batch at a time: a tensor, or series that are streamed from disk."""
+    """Series that come in batches: a tensor, or series that are streamed from disk."""
 
     def split(self, size: int) -> Iterable[Tensor]: ...
 
 
 def load_checkpoint(checkpoint: str | Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEModel:
-    """The model in a folder or a repository of the Hub: the composite model, or stage 1 where there is no more.
+    """Loads the composite model, or stage 1 if a checkpoint holds no more, from a folder or a repository of the Hub.
 
-    It is in evaluation mode, on a GPU where there is one.
+    The model is in evaluation mode, and on a GPU if the machine has one.
 
     Raises:
-        ValueError: for what is no checkpoint, or one that lacks weights, in one line.
+        ValueError: for a name without a checkpoint, or a checkpoint that lacks weights; the message is one line.
     """
     return load_model(NCVQVAEModel if is_tokenizer(checkpoint) else MaskGITForTimeSeriesGeneration, checkpoint)
 
@@ -46,7 +46,7 @@ def is_tokenizer(checkpoint: str | Path) -> bool:
 
 
 def load_model(kind: type[Model], checkpoint: str | Path) -> Model:
-    """A model of one class from a checkpoint; see `load_checkpoint`."""
+    """Loads a model of the class `kind` from a checkpoint; see `load_checkpoint`."""
     name = str(checkpoint)
     if not Path(name).is_dir() and (name.count("/") > 1 or name.startswith((".", "/"))):
         raise ValueError(f"there is no folder {name}")
@@ -72,12 +72,12 @@ def silence_transformers() -> None:
 def in_batches(
     function: Callable[[Tensor], Tensor], values: Batches, device: torch.device | str | None = None
 ) -> Tensor:
-    """`function` of `values`, `BATCH_SIZE` rows at a time and without gradients.
+    """Applies `function` to `values`, `BATCH_SIZE` rows at a time and without gradients.
 
     Args:
         function: takes and returns a tensor of the same number of rows.
         values: a tensor or `StreamedValues`.
-        device (*optional*): where each batch is computed; the result is then on the CPU. Without it nothing moves.
+        device (*optional*): computes each batch there; the result is then on the CPU. Without it no tensor is moved.
     """
     if device is None:
         return torch.cat([function(batch) for batch in values.split(BATCH_SIZE)])

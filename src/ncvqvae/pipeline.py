@@ -1,4 +1,4 @@
-"""`pipeline("time-series-generation", model=...)`: classes to series."""
+"""`pipeline("time-series-generation", model=...)`, which turns classes into series."""
 
 import torch
 from transformers import AutoModel, Pipeline
@@ -11,11 +11,12 @@ SETTINGS = {"num_samples", "num_steps", "temperature", "choice_temperature", "gu
 
 
 class TimeSeriesGenerationPipeline(Pipeline):
-    """A thin wrapper of `MaskGITForTimeSeriesGeneration.generate`.
+    """A thin wrapper around `MaskGITForTimeSeriesGeneration.generate`.
 
-    Called with a class or a list of them, by index or name, or with nothing for classes at their shares in the
-    training split. Takes the settings of `generate`, and `seed`. Returns a list of `{"label": name, "values": array}`,
-    values `(channels, length)` in the units of the data; all series are generated in one batch.
+    A call takes a class or a list of classes, by index or name; without them, classes are drawn at their shares in the
+    training split. It also takes the settings of `generate` and a `seed`. It returns a list of
+    `{"label": name, "values": array}`, with values `(channels, length)` in the units of the data. All series are
+    generated in one batch.
     """
 
     _load_processor = _load_image_processor = _load_feature_extractor = _load_tokenizer = False

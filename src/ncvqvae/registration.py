@@ -1,7 +1,7 @@
-"""Makes the package known to transformers, as soon as transformers' own registries are imported and not before.
+"""Registers models and pipeline with transformers when its registries are imported, and not before.
 
-transformers has no entry points: whoever extends it calls its registries, and importing those, with the classes that
-go there, takes seconds. So `import ncvqvae` only asks Python's import system to do it when it comes to that.
+transformers has no entry points: an extension must call its registries. Importing them, with the classes that they
+register, takes seconds. So `import ncvqvae` only installs an import hook, which registers the package later.
 """
 
 import sys
@@ -33,7 +33,7 @@ def _register_models(auto: ModuleType) -> None:
 
 
 def _register_pipeline(_: ModuleType) -> None:
-    # It registers itself at its end, which may still be to come: it may be what is importing transformers' pipelines.
+    # The module registers itself in its last line. If it is what imports transformers.pipelines, that line runs later.
     import_module(".pipeline", __package__)
 
 
@@ -45,7 +45,7 @@ _REGISTRIES = {
 
 
 def register_when_imported() -> None:
-    """Registers with what is imported already, and with the rest when that is."""
+    """Registers with the registries that are already imported, and with the others once they are imported."""
     sys.meta_path.insert(0, _Finder())
     for name, register in _REGISTRIES.items():
         if name in sys.modules:
@@ -53,7 +53,7 @@ def register_when_imported() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the registries where Python does, and has their loader go on with a registration."""
+    """Finds the registries where Python finds them, and gives them a loader that then registers the package."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path, target) if name in _REGISTRIES else None
@@ -70,6 +70,6 @@ class _Loader(Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__.loader = module.__loader__ = self.loader  # whoever asks the module sees its own
+        module.__spec__.loader = module.__loader__ = self.loader  # so that the module shows its own loader
         self.loader.exec_module(module)
         self.then(module)

@@ -44,12 +44,12 @@ def process_state() -> "PartialState":
 
 
 def derived_seed(*parts: object) -> int:
-    """A seed for each combination of parts, the same on every machine."""
+    """A seed for this combination of parts, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()[:7])
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error in one line; the name of its class where it has no text."""
+    """The text of an error in one line, or the name of its class if it has no text."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -87,7 +87,7 @@ def print_failure(line: str) -> None:
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary path in the same folder. It becomes `path` when the block ends, and is deleted if the block fails.
 
-    So nobody ever sees half of a file. The temporary name keeps the ending, by which libraries choose a format.
+    So nobody ever sees half of a file. The temporary name keeps the ending, because libraries choose a format by it.
     """
     path = Path(path)
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")

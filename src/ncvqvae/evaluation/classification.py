@@ -1,4 +1,4 @@
-"""What classifiers learn: from generated series, and from frozen features.
+"""Measures what classifiers learn from generated series, and from frozen features.
 
 Classifiers trained on generated series give the classification accuracy score (Ravuri and Vinyals, arXiv 1905.10887).
 Probes tell how well frozen features separate the classes. Series are `(series, channels, length)`, features
@@ -18,25 +18,26 @@ from .fcn import train_fcn
 
 
 LEAST_SYNTHETIC = 1000
-# The thesis trains its classifier for 1000 epochs; `training/LOG.md` has what these steps come to.
+# The thesis trains its classifier for 1000 epochs; `training/LOG.md` compares these steps with that.
 LEAST_STEPS, EPOCHS, BATCH_SIZE = 300, 5, 32
-PENALTIES = [1.0, 0.1, 10.0, 0.01, 100.0, 0.001]  # where several are as good, the first of them is taken
+PENALTIES = [1.0, 0.1, 10.0, 0.01, 100.0, 0.001]  # of several that are equally good, the first is taken
 MOST_FOLDS = 5
-MOST_TO_SELECT_ON = 2000  # series for the choice of the penalty; the probe itself is fitted on all
+MOST_TO_SELECT_ON = 2000  # series that choose the penalty; the probe itself is fitted on all
 
 Classified = tuple[Tensor, Tensor]  # series and labels
 
 
 def synthetic_labels(labels: Tensor, num_classes: int) -> Tensor:
-    """The classes to generate for the score: those of the training split, repeated as a whole until there are 1000 or
-    more. That is the thesis' rule.
+    """The classes of the series to generate for the score, `(series,)`.
+
+    By the thesis' rule, the labels of the training split are repeated in whole until there are 1000 or more.
     """
     counts = torch.bincount(labels.cpu(), minlength=num_classes)
     return torch.arange(num_classes).repeat_interleave(counts * -(-LEAST_SYNTHETIC // len(labels)))
 
 
 def join_evenly(real: Classified, generated: Classified) -> Classified:
-    """Real and generated series together, the smaller set repeated in whole so that both weigh about the same."""
+    """Joins real and generated series. The smaller set is repeated in whole, so that both weigh about the same."""
     size = max(len(real[0]), len(generated[0]))
     parts = [
         [tensor.repeat(max(1, round(size / len(part[0]))), *[1] * (tensor.ndim - 1)) for tensor in part]
@@ -46,20 +47,20 @@ def join_evenly(real: Classified, generated: Classified) -> Classified:
 
 
 def fcn_steps(num_series: int) -> int:
-    """Optimiser steps for so many series; classifiers that are compared get the same."""
+    """Optimiser steps for `num_series` series. Classifiers that are compared get the same number."""
     return max(LEAST_STEPS, EPOCHS * num_series // BATCH_SIZE)
 
 
 def fcn_accuracy(
     train: Classified, tests: Sequence[Classified], num_classes: int, seed: int = 0, num_steps: int | None = None
 ) -> list[float]:
-    """Accuracy on each of `tests` of an evaluation network trained on `train`, for `fcn_steps` unless told."""
+    """Trains an evaluation network on `train`, by default for `fcn_steps`; returns its accuracy on each of `tests`."""
     network = train_fcn(*train, num_classes, num_steps or fcn_steps(len(train[0])), BATCH_SIZE, seed)
     return [accuracy(in_batches(network, values).argmax(1), labels) for values, labels in tests]
 
 
 def minirocket_accuracy(train: Classified, tests: Sequence[Classified], seed: int = 0) -> list[float]:
-    """Accuracy on each of `tests` of aeon's MiniROCKET (Dempster et al., arXiv 2012.08791) trained on `train`."""
+    """Trains aeon's MiniROCKET (Dempster et al., arXiv 2012.08791); returns its accuracy on each of `tests`."""
     from aeon.classification.convolution_based import MiniRocketClassifier
 
     classifier = MiniRocketClassifier(random_state=seed)
@@ -80,8 +81,9 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
 
 
 def minirocket_features(train: Tensor, num_features: int = 504, seed: int = 0) -> Callable[[Tensor], Tensor]:
-    """A map from series to MiniROCKET features `(series, num_features)`: shares of a convolution's outputs that are
-    positive. The biases come from `train`.
+    """A function from series to MiniROCKET features `(series, num_features)`; its biases come from `train`.
+
+    A feature is the share of a convolution's outputs that are positive.
     """
     from aeon.transformations.collection.convolution_based import MiniRocket
 
@@ -91,8 +93,9 @@ def minirocket_features(train: Tensor, num_features: int = 504, seed: int = 0) -
 
 
 def _keep_torch_fast() -> None:
-    """numba's OpenMP resets the number of torch's threads, and sampling is then up to 30 times slower; numba's own
-    threads leave torch alone.
+    """Makes numba use its own threads, which leave torch alone.
+
+    numba's OpenMP resets the number of torch's threads, and sampling is then up to 30 times slower.
     """
     import numba
 
@@ -100,9 +103,9 @@ def _keep_torch_fast() -> None:
 
 
 def thesis_probe(features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor) -> dict[str, float]:
-    """Linear SVM and 5 nearest neighbours on features scaled to [-1, 1] (NC-VQVAE, arXiv 2408.16613, section 4).
+    """Accuracy of a linear SVM and of 5 nearest neighbours (NC-VQVAE, arXiv 2408.16613, section 4).
 
-    The thesis takes quantized latents averaged over all positions.
+    Features are scaled to [-1, 1]. The thesis takes quantized latents averaged over all positions.
     """
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
@@ -119,8 +122,9 @@ def thesis_probe(features: Tensor, labels: Tensor, test_features: Tensor, test_l
 def strong_probe(
     features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor, seed: int = 0
 ) -> dict[str, float]:
-    """Logistic regression and a linear SVM on standardised features, with the penalty that cross-validation on the
-    training split chooses (up to five folds, fewer where a class has fewer series).
+    """Accuracy of logistic regression and of a linear SVM on standardised features.
+
+    Cross-validation on the training split chooses the penalty, with five folds, or fewer if a class has fewer series.
 
     Raises:
         ValueError: for a class with a single training series.
@@ -144,9 +148,9 @@ def strong_probe(
         "linear_svm": (LinearSVC(dual="auto", random_state=seed, max_iter=2000), "linearsvc__C"),
     }
     with warnings.catch_warnings():
-        # The weakest penalties may not converge within the limit; then they are not what is chosen.
+        # The weakest penalties may not converge within the limit; they are then not chosen.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer of the series to select on than folds
+        warnings.simplefilter("ignore", UserWarning)  # a class may have fewer of the series than there are folds
         for name, (classifier, penalty) in classifiers.items():
             probe = make_pipeline(StandardScaler(), classifier)
             search = GridSearchCV(probe, {penalty: PENALTIES}, cv=folds).fit(train[some], classes[some])

@@ -52,19 +52,19 @@ class Comparison:
         return self.minirocket(self.test[0])
 
     def features(self, values: Tensor) -> Tensor:
-        """The evaluation network's, `(series, 128)`, on the CPU."""
+        """The evaluation network's features `(series, 128)` of `values`, on the CPU."""
         device = self.network.final.weight.device
         return in_batches(lambda batch: self.network.features(batch.to(device)), values).cpu()
 
     def inception_score(self, features: Tensor, seed: int = 0) -> float:
-        """Of as many series as the test split has, at most: the published rule, and more would score higher."""
+        """The inception score of at most as many series as the test split has. More would score higher."""
         weights = self.network.final
         with torch.no_grad():
             probabilities = weights(features[: len(self.test[0])].to(weights.weight.device)).softmax(1).cpu()
         return inception_score(probabilities, generator=torch.Generator().manual_seed(seed))[0]
 
     def distances(self, values: Tensor, features: Tensor, seed: int = 0) -> dict[str, Callable[[], object]]:
-        """Functions that give the figures which need no classes, by name. `seed` shuffles for the inception score."""
+        """Functions, by name, that give the figures without classes. `seed` shuffles for the inception score."""
         real = self.test[0]
         return {
             "fid": lambda: frechet_distance(self.test_features, features),
@@ -79,12 +79,12 @@ class Comparison:
         }
 
     def class_distance(self, candidate: Classified) -> float:
-        """Class-conditional FID."""
+        """The class-conditional FID of a candidate."""
         values, labels = candidate
         return class_frechet_distance(self.test_features, self.test[1], self.features(values), labels)
 
     def intervals(self, values: Tensor, features: Tensor) -> dict[str, Callable[[], tuple[float, float]]]:
-        """Functions that give 95 % intervals of the distances that few series make uncertain, by name."""
+        """Functions, by name, that give 95 % intervals of the distances that few series make uncertain."""
         return {
             "fid": lambda: _interval(frechet_distance, [self.test_features], [features]),
             "minirocket_fid": lambda: _interval(frechet_distance, [self.test_minirocket], [self.minirocket(values)]),
@@ -106,10 +106,10 @@ class Comparison:
         return _interval(distance, *samples)
 
     def memorisation(self, values: Tensor, reconstruction: Tensor) -> dict[str, float]:
-        """Distances to the training split against those of the test split, and against those of its reconstructions.
+        """Compares distances to the training split with those of the test split and with those of its reconstructions.
 
-        A tokenizer smooths, and smooth series are nearer to everything. So whether there are more near-copies than
-        chance has is judged against reconstructed test series, which are as smooth and cannot be copies.
+        A tokenizer smooths, and smooth series are nearer to everything. So the verdict on copying compares with
+        reconstructed test series, which are as smooth and cannot be copies.
         """
         scores: dict[str, float] = {}
         kinds: list[tuple[str, Distance, int | None]] = [("", "euclidean", None), ("dtw_", "dtw", MOST_DTW)]
@@ -125,8 +125,9 @@ class Comparison:
         return scores
 
     def classification(self, synthetic: Classified, generated: Classified, seed: int) -> dict[str, float]:
-        """Accuracies on real test series after training on synthetic ones, on real ones, and on both; and the mirror,
-        on `generated` series after training on real ones.
+        """Accuracies on real test series, after training on synthetic series, on real ones, and on both.
+
+        The mirror is the accuracy on `generated` series after training on real ones.
         """
         scores = {}
         device = self.network.final.weight.device
@@ -146,7 +147,7 @@ class Comparison:
 
 
 def evenly_spaced(values: Tensor, most: int) -> Tensor:
-    """At most so many series, evenly from the whole: files of the archive are sorted by class."""
+    """At most `most` series, evenly spaced over all of them, because files of the archive are sorted by class."""
     return values[torch.linspace(0, len(values) - 1, min(most, len(values))).round().long()]
 
 

@@ -40,15 +40,15 @@ class Evaluation:
 
     Args:
         train, test, label_names: the data.
-        network: what the evaluation network is.
-        scores: by name, each with `values` (one for each seed, or one), their `mean` and `std`, and, where it makes
-            sense, `interval` (95 %, bootstrap, first seed) and `real` (the same of real series: the training split in
-            the place of what is generated).
+        network: a description of the evaluation network.
+        scores: the figures by name. Each has `values` (one for each seed, or a single one), their `mean` and `std`,
+            and, where it makes sense, `interval` (95 %, bootstrap, first seed) and `real` (the same figure with the
+            training split in the place of generated series).
         not_measured: the figures that could not be measured, with the reason.
         sizes: how many series there are in each set.
-        reconstruction, test_codes: of the test split.
-        features: of the evaluation network, for `train`, `test` and `generated`.
-        generated, generated_codes: of the first seed; `None` without a prior.
+        reconstruction, test_codes: the test split's reconstructed series and codes.
+        features: the evaluation network's features of `train`, `test` and `generated`.
+        generated, generated_codes: the series and codes of the first seed; `None` without a prior.
     """
 
     train: Classified
@@ -77,9 +77,10 @@ def evaluate(
     """Measures a checkpoint on the `train` and `test` splits of a labelled dataset.
 
     Args:
-        model: a whole checkpoint, or a tokenizer alone, of which nothing that is generated is measured.
-        fcn_folder (*optional*): holds `<dataset>.safetensors`, evaluation networks; else one is trained, and cached.
-        num_seeds: how often everything that is drawn at random is drawn, with the seeds 0, 1, ...
+        model: a whole checkpoint, or a tokenizer alone, for which the figures of generation are left out.
+        fcn_folder (*optional*): holds the evaluation network `<dataset>.safetensors`. Without a folder a network is
+            trained and cached.
+        num_seeds: how often every random draw is repeated, with the seeds 0, 1, ...
 
     Raises:
         ValueError: for a dataset of another shape or other classes than the model's, or without classes.
@@ -148,7 +149,7 @@ def _score_tokenizer(result: Evaluation, tokenizer: NCVQVAEModel, comparison: Co
 def _score_generation(
     result: Evaluation, model: MaskGITForTimeSeriesGeneration, comparison: Comparison, num_seeds: int
 ) -> None:
-    """One round for each seed; intervals, and what the pictures show, for the first."""
+    """Measures generated series, one round for each seed. Intervals and pictures come from the first round."""
     num_samples, conditional = max(LEAST_GENERATED, len(result.test[0])), bool(model.config.num_labels)
     wanted = synthetic_labels(result.train[1], len(result.label_names))
     result.sizes |= {"generated": num_samples} | ({"generated_by_class": len(wanted)} if conditional else {})
@@ -162,7 +163,7 @@ def _score_generation(
             synthetic = generate(model, len(wanted), wanted, seed)[0], wanted
             measures["class_fid"] = partial(comparison.class_distance, synthetic)
             measures["classifiers"] = partial(comparison.classification, synthetic, (values, labels), seed)
-            # As the papers sample: without a class.
+            # The papers sample without a class.
             null = comparison.features(generate(model, num_samples, "null", seed)[0])
             measures["null_fid"] = partial(frechet_distance, comparison.test_features, null)
             measures["null_inception_score"] = partial(comparison.inception_score, null, seed)
@@ -182,14 +183,14 @@ def _score_generation(
         beside = {key: part[name] for key, part in (("real", real), ("interval", intervals)) if name in part}
         result.scores[name] = score([figures[name] for figures in rounds if name in figures], **beside)
     if not conditional:
-        for name in ("fid", "inception_score"):  # there is no other way to sample
+        for name in ("fid", "inception_score"):  # without classes both ways to sample are one
             if name in result.scores:
                 result.scores[f"null_{name}"] = result.scores[name]
         result.not_measured["class-conditional FID and classification accuracy"] = "the checkpoint knows no classes"
 
 
 def _measure(measures: dict[str, Callable[[], Any]], not_measured: dict[str, str]) -> dict[str, Any]:
-    """Calls the measures; some give several figures by name. A measure that has too few series is noted."""
+    """Calls the measures and returns figures by name. Notes in `not_measured` which one had too few series."""
     figures: dict[str, Any] = {}
     for name, measure in measures.items():
         try:
@@ -204,8 +205,9 @@ def _measure(measures: dict[str, Callable[[], Any]], not_measured: dict[str, str
 def generate(
     model: MaskGITForTimeSeriesGeneration, num_samples: int, labels: Tensor | str | None, seed: int
 ) -> tuple[Tensor, Tensor, Any]:
-    """Series, codes and labels, on the CPU, with a progress bar. Without `labels`, those at the training's shares;
-    `"null"` is without a class.
+    """Generates series with a progress bar; returns the series, their codes and their labels, on the CPU.
+
+    Without `labels`, classes are drawn at the shares of the training split; `"null"` asks for no class.
 
     Raises:
         ValueError: for series that are not finite.

@@ -17,7 +17,7 @@ from ..models.precision import autocast
 from ..runtime import one_line, whole_file
 
 
-LEAST_STEPS, EPOCHS = 1000, 10  # of the networks trained here, whichever is more
+LEAST_STEPS, EPOCHS = 1000, 10  # networks trained here take whichever is more
 RECIPE_VERSION = 1  # raise it when networks are trained differently: it is part of the cache's key
 CHANNELS, KERNELS = (128, 256, 128), (8, 5, 3)
 
@@ -25,7 +25,7 @@ CHANNELS, KERNELS = (128, 256, 128), (8, 5, 3)
 class ConvolutionBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel_size: int):
         super().__init__()
-        # The length stays; of an even kernel's padding, the odd one out is at the end.
+        # The padding keeps the length. For an even kernel, the end gets one sample more than the start.
         self.padding = (kernel_size - 1) // 2, kernel_size // 2
         self.layers = nn.Sequential(nn.Conv1d(inputs, outputs, kernel_size), nn.BatchNorm1d(outputs))
 
@@ -36,11 +36,11 @@ class ConvolutionBlock(nn.Module):
 class FCN(nn.Module):
     """Three convolutions, the average over time, one linear layer (Wang et al., arXiv 1611.06455).
 
-    Sizes and names of the weights are those of danelee2601/supervised-FCN, whose networks TimeVQVAE (Lee et al., arXiv
-    2303.04743) and NC-VQVAE (arXiv 2408.16613) are measured with, so that its files load here.
+    The weights have the sizes and names of danelee2601/supervised-FCN, so that its files load here. TimeVQVAE (Lee et
+    al., arXiv 2303.04743) and NC-VQVAE (arXiv 2408.16613) are measured with its networks.
 
     Args:
-        num_channels, num_classes: of the data.
+        num_channels, num_classes: sizes of the data.
         mean, std: scalars of the training split, over all series, channels and samples; the input is scaled by them.
     """
 
@@ -52,7 +52,7 @@ class FCN(nn.Module):
         self.final = nn.Linear(CHANNELS[-1], num_classes)
 
     def features(self, values: Tensor) -> Tensor:
-        """`values` `(batch, channels, length)`, in their own units, to `(batch, 128)`."""
+        """Features `(batch, 128)` of `values` `(batch, channels, length)` in the units of the data."""
         hidden = (values - self.mean) / self.std
         for layer in self.layers:
             hidden = layer(hidden)
@@ -71,9 +71,9 @@ def train_fcn(
     batch_size: int = 32,
     seed: int = 0,
 ) -> FCN:
-    """A network trained on series `(series, channels, length)` with AdamW and a cosine schedule to zero.
+    """Trains a network on series `(series, channels, length)` with AdamW and a cosine schedule to zero.
 
-    The reference takes 1000 epochs in batches of 256; `training/LOG.md` has what fewer and smaller steps cost.
+    The reference trains for 1000 epochs in batches of 256; `training/LOG.md` says what fewer and smaller steps cost.
     Shows a progress bar. Returns the network in evaluation mode.
     """
     if not len(values):
@@ -100,7 +100,7 @@ def train_fcn(
 
 
 def save_fcn(network: FCN, file: Path, dataset: str) -> None:
-    """Writes the weights to a safetensors file, which is whole or not there."""
+    """Writes the weights to a safetensors file, as a whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items() if tensor.ndim}
     with whole_file(file) as partial:
@@ -108,11 +108,11 @@ def save_fcn(network: FCN, file: Path, dataset: str) -> None:
 
 
 def load_fcn(file: str | Path, values: Tensor, num_classes: int) -> FCN:
-    """A trained network for the data whose training split is `values` `(series, channels, length)`.
+    """Loads a trained network for the data whose training split is `values` `(series, channels, length)`.
 
     Raises:
-        ValueError: for a file that is missing or holds something else, or a network of other data: other classes or
-            channels.
+        ValueError: for a file that is missing or holds no network, or a network with other numbers of classes or
+            channels than the data.
     """
     file = Path(file)
     if not file.is_file():
@@ -123,7 +123,7 @@ def load_fcn(file: str | Path, values: Tensor, num_classes: int) -> FCN:
             state = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118, it is no mapping
         found = len(state["final.weight"]), state["layers.0.layers.0.weight"].shape[1]
         network = FCN(found[1], found[0], values.mean().item(), values.std(correction=0).item())
-        # The count of batches, which nothing reads, is not in the files.
+        # The files lack the norms' count of batches, which nothing reads.
         counts = {name: tensor for name, tensor in network.state_dict().items() if not tensor.ndim}
         network.load_state_dict(counts | state)
     except (SafetensorError, KeyError, IndexError, TypeError, RuntimeError) as error:
@@ -140,10 +140,10 @@ def evaluation_network(
     """The network that measures a dataset, and its description for the report.
 
     Args:
-        dataset: its name, which is the file's in `folder`.
+        dataset: the name of the dataset, and of its file in `folder`.
         train: series and labels of the training split; the network is on the series' device.
-        folder (*optional*): of `<dataset>.safetensors`. Without it a network is trained, once: it is kept in the cache
-            of Hugging Face, by the data that it was trained on.
+        folder (*optional*): holds `<dataset>.safetensors`. Without a folder a network is trained once and kept in the
+            cache of Hugging Face, under a digest of the data that it was trained on.
     """
     values, labels = train
     if folder is not None:
@@ -159,7 +159,7 @@ def evaluation_network(
         if not file.is_file():
             own = file.with_suffix(f".{os.getpid()}")
             save_fcn(train_fcn(values, labels.to(values.device), num_classes, num_steps), own, dataset or "")
-            with contextlib.suppress(FileExistsError):  # another process was first: its network is everyone's
+            with contextlib.suppress(FileExistsError):  # another process was first: all use its network
                 os.link(own, file)
             own.unlink()
     network = load_fcn(file, values, num_classes)

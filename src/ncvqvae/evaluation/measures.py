@@ -3,8 +3,8 @@
 # key in the scores, what a reader sees, format, which way is better
 Row = tuple[str, str, str, str]
 
-# The figures that a report shows first. Those in `PUBLISHED_NAMES` are measured as in the papers, without a class; the
-# names there are the papers'.
+# The figures that a report shows first. `PUBLISHED_NAMES` gives the papers' names of the figures that are measured as
+# in the papers, which sample FID and IS without a class.
 HEADLINES: list[Row] = [
     ("null_fid", "FID, sampled without a class", ".2f", "lower"),
     ("fid", "FID, classes drawn as in the training split", ".2f", "lower"),
@@ -21,15 +21,17 @@ PUBLISHED_NAMES = {
     "svm": "svm",
     "knn": "knn",
 }
-# The columns of their table, with their meaning.
+# The columns of the table of these figures, and their meaning.
 COLUMNS = {
-    "here": "this checkpoint; ± is the standard deviation over the seeds of what is drawn, from one training.",
-    "real": """the same figure of real series in the place of generated ones, a floor that small splits raise: of the
-  training split, for the inception score of the test split; for CAS a classifier trained on the training split.""",
+    "here": "this checkpoint, from one training; ± is the standard deviation over the seeds of the random draws.",
+    "real": """the same figure with real series in the place of generated ones, a floor that small splits raise. FID
+  takes the training split, the inception score the test split; for CAS a classifier is trained on the training
+  split.""",
     "thesis, plain": """a VQ-VAE without the added objective, as the NC-VQVAE thesis reports it; mean and ± of four
   trainings.""",
-    "thesis, best arm": """likewise the best of its six variants, each an objective (Barlow Twins or VIbCReg) and the
-  views that it compares (slice and shuffle, window warp, Gaussian noise).""",
+    "thesis, best arm": """the best of the thesis' six variants, as it reports them; mean and ± of four trainings. A
+  variant is an objective (Barlow Twins or VIbCReg) with the views that it compares (slice and shuffle, window warp,
+  Gaussian noise).""",
     "TimeVQVAE": "as its authors report it.",
 }
 
@@ -94,39 +96,41 @@ PROBES: list[Row] = [
 SECTIONS: list[tuple[str, str, list[Row]]] = [
     (
         "Generation: distance from the test split",
-        """Classes are drawn at their shares in the training split, as `generate` does, unless it says without a class.
-FID is in the evaluation network's features, and again in MiniROCKET's, since one embedding misleads. Class-conditional
-FID is the mean over classes. An FID is worth little without the share of duplicates and the nearest-neighbour ratio,
-the median distance to the nearest training series over the same of test series: copies of the training split have a
-fine FID. MDD to KD are after TSGBench.""",
+        """Classes are drawn at their shares in the training split, as `generate` draws them, unless a row says
+"without a class". FID is computed on the features of the evaluation network, and again on those of MiniROCKET, because
+one embedding alone misleads. Class-conditional FID is the mean over classes. Copies of the training split have a fine
+FID. So read it with the share of duplicates and the nearest-neighbour ratio: the median distance of generated series
+to the nearest training series, divided by that of test series. MDD, ACD, SD and KD follow TSGBench.""",
         GENERATION,
     ),
     (
         "Does it help a classifier?",
-        """Accuracy on the real test split of a classifier trained on generated series alone (CAS), on real ones alone,
-and on both in equal parts, each for as many steps; the gain is both minus real. The mirror is trained on real series
-and tested on generated ones: how many are recognised as the class that was asked for. The FCN takes 300 steps of 32
-series, or five epochs of the larger set where that is more; the papers' takes 1000 epochs.""",
+        """A classifier is trained on generated series alone (CAS), on real ones alone, and on both in equal parts, for
+the same number of steps; its accuracy is measured on the real test split. The gain is the accuracy with both minus
+that with real ones. The reverse is also measured: how many generated series a classifier trained on real ones
+recognises as the class that was asked for. The FCN trains for 300 steps of 32 series, or for five epochs of the larger
+set if that is more; the papers train it for 1000 epochs.""",
         CLASSIFIERS,
     ),
     (
         "Does it copy?",
-        """A near-copy is nearer to a training series than 95 in 100 held-out series are, so a generator that draws
-from the law of the data has about 5 % of them. A tokenizer smooths, and smooth series are nearer to everything: so
-the same is counted against reconstructions of test series, which are as smooth and no copies. More near-copies than
-these have, by Fisher's exact test (0.001), are more than chance.""",
+        """A near-copy is nearer to a training series than 95 in 100 held-out series are. So a generator that draws
+from the law of the data has about 5 % of near-copies. A tokenizer smooths, and smooth series are nearer to everything.
+So near-copies are also counted against reconstructions of test series, which are as smooth but are no copies. "More
+than chance" means that Fisher's exact test (0.001) finds more near-copies than these reconstructions have.""",
         COPYING,
     ),
     (
         "Tokenizer",
-        """Mean squared errors of series scaled to unit variance, over whole splits. The reconstruction FID is of test
-series against their own reconstructions: where it is about as large as the FID, the tokenizer is the limit.""",
+        """The errors are mean squared errors over whole splits, of series scaled to unit variance. The reconstruction
+FID compares test series with their own reconstructions: if it is about as large as the FID, the tokenizer is the
+limit.""",
         TOKENIZER,
     ),
     (
         "Features for classifiers",
-        """Accuracy on the test split. The thesis' probes see the average of the quantized latents; the strong ones see
-`embed()`, with the penalty that cross-validation on the training split chose.""",
+        """The figures are accuracies on the test split. The thesis' probes see the average of the quantized latents.
+The strong probes see `embed()`, and cross-validation on the training split chooses their penalty.""",
         PROBES,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Whether a generator copies: how near its series come to training series, compared with held-out real series."""
+"""Tests whether a generator copies: whether its series are nearer to training series than held-out real series are."""
 
 from typing import Literal
 
@@ -9,17 +9,17 @@ from torch import Tensor
 
 Distance = Literal["euclidean", "dtw"]
 
-DTW_WINDOW = 0.1  # of the length, either side of the diagonal
+DTW_WINDOW = 0.1  # share of the length, on either side of the diagonal
 DTW_CANDIDATES = 10
-NEAR_SHARE = 0.05  # of the held-out series are near-copies, by definition of the threshold
+NEAR_SHARE = 0.05  # share of held-out series that are near-copies, which defines the threshold
 SIGNIFICANCE = 1e-3
 
 
 def nearest_distances(queries: Tensor, references: Tensor, distance: Distance = "euclidean") -> Tensor:
     """Distance of each query to the nearest reference; series are `(series, channels, length)`, on the CPU.
 
-    Dynamic time warping (aeon's, window of a tenth of the length) is the least over the ten references that are
-    nearest in Euclidean distance: an upper bound, and the same work however many references there are.
+    Dynamic time warping is aeon's, with a window of a tenth of the length. It tries only the ten references that are
+    nearest in Euclidean distance: the result is an upper bound, and the work does not grow with the references.
     """
     plain = torch.cdist(queries.flatten(1).double(), references.flatten(1).double())
     if distance == "euclidean":
@@ -36,18 +36,18 @@ def nearest_distances(queries: Tensor, references: Tensor, distance: Distance = 
 
 
 def memorisation(generated: Tensor, train: Tensor, held_out: Tensor, distance: Distance = "euclidean") -> dict:
-    """Compares two samples of distances to the training split, of generated and of held-out real series.
+    """Compares the distances of generated series to the training split with those of held-out real series.
 
     A near-copy is a generated series nearer to the training split than 95 in 100 held-out series are. A generator that
     draws from the law of the data has about 5 in 100 of them; many more, by Fisher's exact test at 0.001, are copies.
 
     Returns:
-        `nearest_ratio`: median distance of generated series over that of held-out ones; below 1 is nearer than new
-        real series are. `near_copies`: their share. `p_value` of the test, and `copies`: its verdict.
+        `nearest_ratio`: median distance of generated series divided by that of held-out ones; below 1 means nearer
+        than new real series. `near_copies`: their share. `p_value`: that of the test. `copies`: its verdict.
 
     Raises:
-        ValueError: for fewer than 20 generated or held-out series, which no such share can be had from, or for series
-            that are not finite.
+        ValueError: for fewer than 20 generated or held-out series, too few for a share of 5 in 100, or for series that
+            are not finite.
     """
     if min(len(generated), len(held_out)) < 20:
         found = f"{len(generated)} generated and {len(held_out)} held-out"
@@ -69,8 +69,9 @@ def memorisation(generated: Tensor, train: Tensor, held_out: Tensor, distance: D
 
 
 def duplicate_share(values: Tensor, tolerance: float = 1e-6) -> float:
-    """Share of series `(series, channels, length)` that another one of the set equals, to `tolerance` standard
-    deviations at every sample.
+    """Share of series `(series, channels, length)` that have a duplicate in the set.
+
+    Two series are duplicates if they differ by at most `tolerance` standard deviations at every sample.
     """
     flat = values.flatten(1).double()
     between = torch.cdist(flat, flat, p=torch.inf)

@@ -1,4 +1,4 @@
-"""How far one set of series is from another: pure functions of two sets, of their features or of themselves.
+"""Measures how far two sets of series are apart: pure functions of the series or of their features.
 
 Features are `(series, features)`, series `(series, channels, length)`. Everything is computed in float64.
 """
@@ -10,17 +10,18 @@ from torch import Tensor
 from tqdm.auto import trange
 
 
-LEAST_VARIANCE = 1e-12  # of a constant set, so that its moments are zero
-LEAST_RANGE = 1e-5  # of the values at a sample where all real series agree, as in TSGBench
+LEAST_VARIANCE = 1e-12  # the least that moments are divided by: those of a constant set are zero
+LEAST_RANGE = 1e-5  # the range at a sample where all real series agree, as in TSGBench
 
 
 def frechet_distance(real: Tensor, generated: Tensor) -> float:
-    """Distance of two sets of features as Gaussians; with an evaluation network's, FID (Heusel et al., arXiv
-    1706.08500).
+    """Fréchet distance of two sets of features, each taken as a Gaussian.
+
+    On features of an evaluation network it is the FID (Heusel et al., arXiv 1706.08500).
 
     |mean difference|^2 + tr(S) + tr(T) - 2 tr((S T)^1/2), with unbiased covariances. The last trace is the sum of the
     singular values of A B^T, where A and B are the centred sets scaled such that S = A^T A and T = B^T B. So no
-    complex root is taken, and the smaller of features and series decides the cost.
+    complex root is taken, and the cost depends on the smaller of the numbers of features and series.
 
     Raises:
         ValueError: for fewer than two series in a set, sets of different features, or values that are not finite.
@@ -67,7 +68,7 @@ def inception_score(
         num_splits: parts of the shuffled series that are scored apart. Few series in a part lower the score.
 
     Returns:
-        Mean and standard deviation over the parts, each of `series // num_splits`; the rest is left out.
+        Mean and standard deviation over the parts. Each has `series // num_splits` series; the rest is left out.
 
     Raises:
         ValueError: for fewer series than parts, or rows that are no probabilities.
@@ -94,10 +95,10 @@ def bootstrap_interval(
     num_replicates: int = 200,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """An interval for a statistic of several independent samples, by redrawing the series of each.
+    """A bootstrap interval for a statistic of several independent samples, each of whose series are redrawn.
 
-    A redrawn set repeats series, which raises a Fréchet distance of itself. So the quantiles of the replicates are
-    shifted by their mean's distance from the statistic: the interval has the replicates' width around the figure.
+    A redrawn set repeats series, and that alone raises a Fréchet distance. So the quantiles of the replicates are
+    shifted by the difference of the statistic and the replicates' mean: their width then lies around the statistic.
 
     Args:
         statistic: takes the tensors of all samples, in order.
@@ -119,12 +120,12 @@ def bootstrap_interval(
 
 
 def precision_recall_density_coverage(real: Tensor, generated: Tensor, num_neighbours: int = 5) -> dict[str, float]:
-    """Fidelity and diversity from balls around each series that reach its `num_neighbours`-th neighbour in its set.
+    """Fidelity and diversity, from a ball around each series that reaches its `num_neighbours`-th neighbour.
 
     - precision: share of generated series within some real ball; recall: the reverse (Kynkäänniemi et al., arXiv
       1904.06991);
-    - density: in how many real balls a generated series lies, over `num_neighbours`; coverage: share of real balls
-      that hold a generated series (Naeem et al., arXiv 2002.09797).
+    - density: the mean number of real balls that hold a generated series, divided by `num_neighbours`; coverage: the
+      share of real balls that hold a generated series (Naeem et al., arXiv 2002.09797).
 
     Raises:
         ValueError: where a set has no more than `num_neighbours` series.
@@ -148,10 +149,10 @@ def precision_recall_density_coverage(real: Tensor, generated: Tensor, num_neigh
 
 
 def marginal_distribution_difference(real: Tensor, generated: Tensor, num_bins: int = 50) -> float:
-    """MDD as TSGBench has it (Ang et al., arXiv 2309.03755): histograms of the values at each sample and channel.
+    """MDD as TSGBench defines it (Ang et al., arXiv 2309.03755): compares histograms at each sample and channel.
 
-    The bins of a sample divide the range of its real values; the densities' mean absolute difference is averaged
-    over bins, samples and channels. What is generated outside that range is in no bin, and lowers the densities.
+    The bins of a sample divide the range of its real values. The absolute difference of the densities is averaged
+    over bins, samples and channels. Generated values outside that range are in no bin, and lower the densities.
     """
     real, generated = _series(real, generated)
     low, high = real.amin(0), real.amax(0)
@@ -170,12 +171,11 @@ def marginal_distribution_difference(real: Tensor, generated: Tensor, num_bins: 
 
 
 def autocorrelation_difference(real: Tensor, generated: Tensor) -> float:
-    """ACD (TSGBench, arXiv 2309.03755): root of the summed squared differences of the mean
-    autocorrelations.
+    """ACD (TSGBench, arXiv 2309.03755): root of the summed squared differences of the mean autocorrelations.
 
-    The autocorrelation of a set at a lag is the mean over series and time of the product of values that far apart,
-    over the same at lag zero; each channel's mean over the set is taken away first. All lags count (TSGBench stops at
-    64); the roots are averaged over channels.
+    Each channel's mean over the set is subtracted first. The autocorrelation of a set at a lag is the mean product of
+    values that far apart, over series and time, divided by the same mean at lag zero. All lags count (TSGBench stops
+    at 64). The roots are averaged over channels.
     """
 
     def autocorrelation(values: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ def _moment_difference(real: Tensor, generated: Tensor, order: int) -> float:
 
 
 def codebook_usage(codes: Tensor, codebook_size: int) -> dict[str, float]:
-    """Of all `codes` of a split: the perplexity of their shares, and the share of the codebook that occurs."""
+    """The perplexity of the shares of all `codes` of a split, and the share of the codebook that occurs."""
     share = torch.bincount(codes.flatten(), minlength=codebook_size) / codes.numel()
     return {
         "perplexity": torch.special.entr(share).sum().exp().item(),
@@ -219,10 +219,10 @@ def codebook_usage(codes: Tensor, codebook_size: int) -> dict[str, float]:
 
 
 def as_series(values: object, name: str) -> Tensor:
-    """Numbers of the shape `(series, channels, length)` as a float32 tensor; `name` is what an error calls them.
+    """Turns numbers of the shape `(series, channels, length)` into a float32 tensor. An error calls them `name`.
 
     Raises:
-        ValueError: for what holds no numbers, or has another shape.
+        ValueError: for values that are no numbers, or have another shape.
     """
     wanted = f"{name} must be numbers of the shape (series, channels, length)"
     try:

@@ -1,4 +1,4 @@
-"""Every picture. Each function draws one figure and writes it to a file."""
+"""The pictures of training and evaluation. Each function draws one figure and writes it to a file."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ def plot_samples(
             chosen = values if label is None else values[labels.cpu() == label]
             drawn = chosen[:MOST_SERIES, 0].cpu().numpy()
             axis.plot(drawn[1:].T, color=colour, alpha=0.22, linewidth=0.8)
-            axis.plot(drawn[:1].T, color=colour, linewidth=1.4)  # one to follow with the eye
+            axis.plot(drawn[:1].T, color=colour, linewidth=1.4)  # one series to follow with the eye
             name = "" if label is None else f", class {label_names[label]}"
             axis.set_title(f"{kind}{name} ({min(len(chosen), MOST_SERIES)} series)", fontsize=9)
         row[0].set_ylabel("value")
@@ -99,7 +99,7 @@ def plot_spectrograms(
 ) -> None:
     """The mean magnitude of each class' spectrograms in decibels, a row for each class and a column for each set.
 
-    `sets` are series `(series, channels, length)` with labels, by name. First channel only.
+    `sets` has series `(series, channels, length)` with labels, by name. First channel only.
     """
     labelled = all(labels is not None for _, labels in sets.values())
     classes = range(min(len(label_names), MOST_CLASSES)) if labelled else [None]
@@ -153,7 +153,7 @@ def plot_features(features: dict[str, Tensor], title: str, path: str | Path, see
 
 
 def plot_codes(codes: dict[str, Tensor], codebook_size: int, title: str, path: str | Path) -> None:
-    """How often each code occurs in each set of codes `(series, codes)`, most frequent of the first set first."""
+    """The share of each code in each set of codes `(series, codes)`, sorted by its share in the first set."""
     figure = new_figure(9, 3.2)
     axis = figure.subplots()
     counts = {name: torch.bincount(part.flatten(), minlength=codebook_size) for name, part in codes.items()}
@@ -180,7 +180,7 @@ def plot_nearest(generated: Tensor, train: Tensor, distances: dict[str, Tensor],
     axes["histogram"].set_ylabel("density")
     axes["histogram"].legend(fontsize=8, frameon=False)
     between = torch.cdist(generated.flatten(1), train.flatten(1))
-    # The training series that something generated comes nearest to, each once.
+    # The three training series to which generated series come nearest.
     for column, index in enumerate(between.amin(0).argsort()[:3].tolist()):
         axis = axes[str(column)]
         axis.plot(train[index, 0].numpy(), color=REAL, linewidth=1.2, label="training series")

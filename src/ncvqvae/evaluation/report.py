@@ -34,7 +34,7 @@ def published_results() -> dict:
 
 
 def write_report(result: Evaluation, model: Model, facts: dict, folder: Path) -> None:
-    """Writes everything into `folder`. `facts`, on how the evaluation was run, goes into both files."""
+    """Writes everything into `folder`. `facts` says how the evaluation was run; both files show it."""
     published = published_results()
     metrics = facts | {
         "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
@@ -54,11 +54,11 @@ def render(metrics: dict, pictures: Iterable[str]) -> str:
     sizes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in metrics["sizes"].items())
     origin = ", the one behind the published figures"
     if network["source"] != "reference":
-        origin = "; the published figures come from another, so that an FID compares with them only roughly"
+        origin = "; the published figures come from another one, so FIDs compare with them only roughly"
     about = [f"Series: {sizes}."]
     if metrics["seeds"]:
-        about.append(f"Seeds of what is drawn: {', '.join(map(str, metrics['seeds']))}.")
-        about.append("Intervals are a bootstrap over series (95 %, seed 0).")
+        about.append(f"Seeds of the random draws: {', '.join(map(str, metrics['seeds']))}.")
+        about.append("Intervals come from a bootstrap over series (95 %, seed 0).")
     about.append(f"Evaluation network: {network['source']}, test accuracy {network['test_accuracy']:.1%}{origin}.")
     table = headline_table(scores, published)
     lines = [f"# {metrics['checkpoint']} on {metrics['dataset']}", "", *about, ""]
@@ -87,16 +87,16 @@ def reproduction(metrics: dict) -> str:
         return f"`{command}`."
     network = f"`{command} --fcn FOLDER`, where\n`FOLDER` holds `{dataset}.safetensors`, the evaluation network"
     link = "[supervised-FCN](https://github.com/danelee2601/supervised-FCN)"
-    return f"{network} of\n{link} for this dataset, its weights under their own names."
+    return f"{network} of\n{link} for this dataset, with its own names of the weights."
 
 
 def verdicts(scores: dict[str, Score], published: dict) -> list[str]:
-    """The figures in sentences."""
+    """Sentences that sum up the figures."""
     found = []
     if "fid" in scores:
         fid, floor, tokenizer = scores["fid"]["mean"], scores["fid"].get("real"), scores["reconstruction_fid"]["mean"]
-        real = "" if floor is None else f", real training series {floor:.2f}"
-        found.append(f"FID {fid:.2f} with classes drawn{real}; reconstructed test series {tokenizer:.2f}.")
+        real = "" if floor is None else f", {floor:.2f} for real training series"
+        found.append(f"FID is {fid:.2f} with classes drawn{real} and {tokenizer:.2f} for reconstructed test series.")
         if "copies" in scores:
             found.append(copying(scores))
     if "gain_fcn" in scores:
@@ -120,15 +120,15 @@ def copying(scores: dict[str, Score]) -> str:
     plain, warped, plain_test, warped_test, duplicates = (f"{scores[name]['mean']:.1%}" for name in kinds)
     return (
         f"{judged}: by Euclidean distance {plain} of its series are near-copies of training series, by dynamic time "
-        f"warping {warped}, where {NEAR_SHARE:.0%} are expected by chance. That is against reconstructed test series, "
-        f"which are as smooth; against test series as they are it is {plain_test} and {warped_test}. "
-        f"Nearest-neighbour ratio {scores['nearest_ratio']['mean']:.2f}, where 1 is as near as new series come; exact "
-        f"duplicates {duplicates}."
+        f"warping {warped}, where {NEAR_SHARE:.0%} are expected by chance. Both shares are counted against "
+        f"reconstructed test series, which are as smooth; against the test series themselves they are {plain_test} "
+        f"and {warped_test}. The nearest-neighbour ratio is {scores['nearest_ratio']['mean']:.2f}, where 1 is as near "
+        f"as new series come; {duplicates} of its series are exact duplicates."
     )
 
 
 def standing(score: Score, known: list[float], better: str) -> str:
-    """`ahead of` or `behind` a published mean; `level with` it where the two are within their standard deviations."""
+    """`ahead of` or `behind` a published mean, or `level with` one that is within the standard deviations of both."""
     if abs(score["mean"] - known[0]) <= score["std"] + known[1]:
         return "level with"
     return "ahead of" if (score["mean"] < known[0]) == (better == "lower") else "behind"
@@ -166,7 +166,7 @@ def legend(table: list[str]) -> str:
 
 
 def _table(scores: dict[str, Score], rows: list[Row]) -> list[str]:
-    """A table whose columns are those that some row fills."""
+    """Lines of a table; columns that no row fills are left out."""
     columns = {"here": {key: _mean_and_std(scores[key], form) for key, _, form, _ in rows}}
     columns["95 % interval"] = {
         key: " to ".join(format(bound, form) for bound in scores[key]["interval"])
@@ -198,7 +198,7 @@ def pair(mean_and_std: list[float] | None, form: str) -> str:
 
 
 def draw(result: Evaluation, model: Model, dataset: str, folder: Path) -> list[str]:
-    """Every picture that can be drawn; returns their names."""
+    """Draws every picture for which there are series; returns the names of their files."""
     tokenizer = model if isinstance(model, NCVQVAEModel) else model.tokenizer
     names, size, codes = result.label_names, tokenizer.config.codebook_size, {"test": result.test_codes}
 

@@ -16,9 +16,9 @@ from .metrics import codebook_usage
 
 @torch.no_grad()
 def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str, file: Path | None = None) -> Tensor:
-    """`codes`, `latents` or `quantized` of all series; with a `file`, mapped from there instead of held in memory.
+    """Encodes all series to `codes`, `latents` or `quantized`, in memory or, with a `file`, mapped from that file.
 
-    Codes of streamed series, which are many, are kept on the CPU in as few bytes as hold them.
+    Streamed series are many, so their codes are kept on the CPU, in 16 bits if these suffice.
     """
     smallest = torch.int16 if tokenizer.config.codebook_size <= 2**15 else torch.int32
 
@@ -36,15 +36,16 @@ def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str, file: Path | 
         shape = (len(values), *encoded.shape[1:])
         return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=encoded.dtype).view(shape)
     finally:
-        # What is mapped stays without its name, and goes with the process. (Windows keeps the file.)
+        # The mapping stays valid without the file's name, until the process ends. (Windows keeps the file.)
         with contextlib.suppress(OSError):
             file.unlink()
 
 
 @torch.no_grad()
 def score_tokenizer(tokenizer: NCVQVAEModel, values: Values) -> dict[str, float]:
-    """Mean squared errors of the scaled series' reconstruction and of its spectrogram, perplexity and usage of the
-    codes, all over the whole of `values`.
+    """Mean squared errors of reconstructed series and spectrograms, and perplexity and usage of the codes.
+
+    Errors are those of scaled series. All scores are taken over the whole of `values`.
     """
     codes, squares = [], torch.zeros(2, device=values.device)
     for batch in values.split(BATCH_SIZE):
@@ -63,7 +64,7 @@ def score_tokenizer(tokenizer: NCVQVAEModel, values: Values) -> dict[str, float]
 def score_prior(
     model: MaskGITForTimeSeriesGeneration, codes: Tensor, labels: Tensor | None, num_masks: int = 4
 ) -> dict[str, float]:
-    """Cross-entropy and accuracy of masked codes, under masks that are the same at every call."""
+    """Cross-entropy and accuracy of masked codes. The masks are the same at every call."""
     device = model.device
     generator = torch.Generator(device).manual_seed(0)
     total = torch.zeros(3, device=device)

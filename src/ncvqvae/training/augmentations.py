@@ -1,9 +1,9 @@
 """Augmented views of series, for whole batches on their device.
 
 Each view takes `values` `(batch, channels, length)`, scaled to unit variance, and a generator, and returns the same
-shape. Every series draws its own parameters; what moves samples in time or scales them does the same to all
-channels of a series. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613), without the detour
-through an STFT that follows them there and zeroes the last samples.
+shape. Every series draws its own parameters. A view that moves samples in time or scales them treats all
+channels of a series alike. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613). That code then
+passes its views through an STFT, which zeroes the last samples; this one does not.
 """
 
 import difflib
@@ -42,7 +42,7 @@ def window_warp(
     scale = min_scale + (max_scale - min_scale) * _uniform(values, (batch, 1), generator)
     warped = (window * scale).floor().clamp_min(1)
 
-    # Positions in the stretched series, which is never built: at most two of its samples matter for one of ours.
+    # Positions in the stretched series. It is never built: an output sample needs at most two of its samples.
     total = length - window + warped
     position = torch.arange(length, device=values.device) * ((total - 1) / (length - 1))
     lower = position.floor()
@@ -67,7 +67,7 @@ def slice_and_shuffle(values: Tensor, generator: torch.Generator | None, num_seg
     bounds = torch.cat((cuts.new_zeros(batch, 1), cuts, cuts.new_full((batch, 1), length)), 1)
     order = _uniform(values, (batch, num_segments), generator).argsort(1)
     starts, lengths = bounds[:, :-1].gather(1, order), bounds.diff(dim=1).gather(1, order)
-    ends = lengths.cumsum(1)  # of the pieces in their new places
+    ends = lengths.cumsum(1)  # where the pieces end in their new places
     place = torch.arange(length, device=values.device).expand(batch, length).contiguous()
     piece = torch.searchsorted(ends, place, right=True)
     source = place - (ends - lengths).gather(1, piece) + starts.gather(1, piece)
@@ -86,7 +86,7 @@ def magnitude_warp(
 
 
 def slope(values: Tensor, generator: torch.Generator | None, rate: float = 0.005) -> Tensor:
-    """Adds a straight line from 0, its slope a sample uniform in `-rate` to `rate`."""
+    """Adds a straight line that starts at 0. Its slope per sample is uniform in `-rate` to `rate`."""
     gradient = rate * (2 * _uniform(values, (len(values), 1, 1), generator) - 1)
     return values + gradient * torch.arange(values.shape[-1], device=values.device)
 
@@ -147,7 +147,7 @@ def augment(values: Tensor, views: Sequence[View], generator: torch.Generator | 
 def spline_basis(num_knots: int, length: int) -> Tensor:
     """The matrix `(num_knots, length)` that takes values at evenly spaced knots to their cubic spline at every sample.
 
-    Not-a-knot ends, as scipy's default. Needs four knots.
+    The ends are not-a-knot, which is scipy's default. The spline needs four knots or more.
     """
     # Second derivatives m solve A m = B y, with unit spacing of the knots.
     identity = torch.eye(num_knots, dtype=torch.float64)
@@ -167,7 +167,7 @@ def spline_basis(num_knots: int, length: int) -> Tensor:
 
 
 def _interpolate(values: Tensor, position: Tensor) -> Tensor:
-    """`values` `(batch, channels, length)` at real positions `(batch, points)`, linearly."""
+    """Interpolates `values` `(batch, channels, length)` linearly at real positions `(batch, points)`."""
     lower = position.floor().clamp(0, values.shape[-1] - 1)
     fraction = (position - lower)[:, None]
     lower = lower.long()[:, None].expand(-1, values.shape[1], -1)

@@ -33,15 +33,15 @@ class Checkpoints:
         self.folder, self.total_limit, self.accelerator, self.damaged = folder, total_limit, accelerator, False
 
     def whole(self) -> list[Path]:
-        """All of them, oldest first."""
+        """The whole checkpoints, oldest first."""
         return sorted(self.folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
     def save(self, step: int, history: History) -> None:
-        """Raises `OSError` where it cannot, a full disk say; the one before is still there."""
+        """Saves a checkpoint. Raises `OSError` if that fails, for example on a full disk; earlier checkpoints stay."""
         partial, final = self.folder / f"partial-checkpoint-{step}", self.folder / f"checkpoint-{step}"
         try:
             self._write(partial, step, history)
-        except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own for a full disk
+        except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own error for a full disk
             shutil.rmtree(partial, ignore_errors=True)
             last = f"the last one is {self.whole()[-1]}" if self.whole() else "there is none before"
             raise OSError(
@@ -49,7 +49,7 @@ class Checkpoints:
             ) from None
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            if final.exists():  # evaluated after it was saved, killed, and now here again
+            if final.exists():  # an earlier run saved this step and was killed in its evaluation
                 shutil.rmtree(final)
             partial.rename(final)
             for path in self.whole()[: -self.total_limit]:
@@ -63,7 +63,7 @@ class Checkpoints:
             (folder / "history.json").write_text(json.dumps(state))
 
     def load(self, history: History) -> int:
-        """Restores the newest checkpoint that is whole, and the history; returns the steps done, 0 without one."""
+        """Restores the newest whole checkpoint and the history; returns the steps done, or 0 without a checkpoint."""
         self._agree()
         for path in reversed(self.whole()):
             state = self._read(path)
@@ -71,12 +71,12 @@ class Checkpoints:
                 history.training, history.validation = state["training"], state["validation"]
                 return state["step"]
             self._set_aside(path)
-        if self.damaged:  # some of it may have been loaded, so there is no beginning to go back to
+        if self.damaged:  # one may have been loaded in part, so the initial state is lost
             raise ValueError(f"all checkpoints in {self.folder} are damaged; start again without resuming")
         return 0
 
     def _agree(self) -> None:
-        """Deletes half-written checkpoints; raises `ValueError` where the processes see different ones."""
+        """Deletes half-written checkpoints; raises `ValueError` if the processes see different checkpoints."""
         if self.accelerator.is_main_process:
             for path in self.folder.glob("partial-checkpoint-*"):
                 logger.warning("%s is half written, and deleted", path)
@@ -87,7 +87,7 @@ class Checkpoints:
             raise ValueError(f"the processes see different checkpoints in {self.folder}; it has to be a shared folder")
 
     def _set_aside(self, path: Path) -> None:
-        """Renames a damaged checkpoint; under its own name it would count among those that are kept."""
+        """Renames a damaged checkpoint. Under its own name it would count as one of the checkpoints to keep."""
         self.damaged = True
         if self.accelerator.is_main_process:
             aside = path.with_name(f"damaged-{path.name}")
@@ -96,7 +96,7 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
 
     def _read(self, path: Path) -> dict | None:
-        """The state, or `None` where a process finds its part of the checkpoint damaged."""
+        """The state, or `None` if any process finds its part of the checkpoint damaged."""
         state, damage = None, ""
         try:
             self.accelerator.load_state(str(path))
@@ -106,6 +106,6 @@ class Checkpoints:
         main, good = self.accelerator.is_main_process, state is not None
         found = torch.tensor([float(good), float(good and main)], device=self.accelerator.device)
         num_good, main_good = sum_over_processes(found).tolist()
-        if damage and (main or main_good):  # in a part of its own
+        if damage and (main or main_good):  # if all fail, only the main process warns
             logger.warning("%s is damaged and set aside: %s", path, damage)
         return state if num_good == num_processes() else None

@@ -17,7 +17,7 @@ from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from .recipes import FROM_DATA, Recipe
 
 
-# What a recipe cannot change in a network that exists.
+# The settings that a recipe cannot change in an existing network.
 SIZES = {
     "tokenizer": ("n_fft", "dim", "num_residual_blocks", "codebook_size", "downsampled_width"),
     "prior": (
@@ -75,7 +75,7 @@ class Start:
             raise ValueError(f"{folder} holds the checkpoint to start from; choose another output folder")
 
     def new_tokenizer(self, config: NCVQVAEConfig) -> tuple[NCVQVAEForPreTraining, list[nn.Module]]:
-        """Stage 1 to train, with every weight of the checkpoint that fits, and its parts that are frozen."""
+        """Builds stage 1 with every weight of the checkpoint that fits; returns it and its frozen parts."""
         model = NCVQVAEForPreTraining(config)
         if self.tokenizer is None:
             return model, []
@@ -85,10 +85,10 @@ class Start:
         return model, _freeze(model.tokenizer, self.frozen)
 
     def kept_tokenizer(self, config: NCVQVAEConfig) -> NCVQVAEModel:
-        """The checkpoint's tokenizer with the scaler and the length of `config`, not to be trained.
+        """The checkpoint's tokenizer, with its weights, and with the scaler and the length of `config`.
 
         Raises:
-            ValueError: where `config` asks for weights that the checkpoint does not have.
+            ValueError: for a `config` that needs weights which the checkpoint does not have.
         """
         tokenizer = NCVQVAEModel(config).eval()
         if new := _carry_over(self.tokenizer, tokenizer):
@@ -98,10 +98,9 @@ class Start:
     def new_prior(
         self, tokenizer: NCVQVAEModel, **config: object
     ) -> tuple[MaskGITForTimeSeriesGeneration, list[nn.Module]]:
-        """Stage 2 to train on a tokenizer, with every weight of the checkpoint that fits, and its parts that are
-        frozen.
+        """Builds stage 2 on a tokenizer with every fitting weight of the checkpoint; returns it and its frozen parts.
 
-        Classes that are as many as the checkpoint's but others start anew.
+        Other classes than the checkpoint's start anew, even if there are as many.
         """
         prior = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **config)
         if self.prior is None:
@@ -145,7 +144,7 @@ def _settings(config: NCVQVAEConfig | MaskGITConfig, given: dict, section: str) 
         if given.get(name, known[name]) != known[name]:
             raise ValueError(f"{section}.{name} is {known[name]} in the checkpoint and {given[name]} in the recipe")
     if section == "tokenizer" and "ssl_objective" in given:
-        del known["ssl_weight"]  # which depends on it
+        del known["ssl_weight"]  # its default depends on the objective
     return {name: value for name, value in known.items() if name != "model_type"} | given
 
 
@@ -161,7 +160,7 @@ def _width(config: NCVQVAEConfig, length: int) -> int:
 
 @torch.no_grad()
 def _carry_over(source: nn.Module, target: nn.Module, without: str = "-") -> list[str]:
-    """Copies every tensor that both have in one shape; returns the names of the target's others."""
+    """Copies every tensor that both have in the same shape; returns the names of the target's other tensors."""
     known, new = source.state_dict(), []
     for name, tensor in target.state_dict().items():
         if name.startswith(without):

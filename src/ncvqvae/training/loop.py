@@ -1,7 +1,7 @@
 """The one training loop of both stages, on Accelerate, with checkpoints that resume to the same result.
 
-Every random draw of a step comes from generators that are seeded by (seed, stage, step), so a step is a function of
-the state before it and its number. To continue as if never stopped, nothing else has to be saved.
+Every random draw of a step comes from generators that are seeded by (seed, stage, step), so a step depends only on its
+number and on the state before it. So that state is all that a checkpoint must hold.
 """
 
 import math
@@ -27,21 +27,21 @@ from .run_folder import Run
 from .trackers import Tracker
 
 
-LOG_STEPS = 10  # reading a loss waits for the device
+LOG_STEPS = 10  # not every step, because reading a loss waits for the device
 
 Inputs = dict[str, Tensor]
 
 
 @dataclass
 class Stage:
-    """A stage, for the loop.
+    """What the loop needs to know of a stage.
 
     Args:
-        name: of the stage, in folders and on the progress bar.
+        name: the stage's name, in folders and on the progress bar.
         num_series: size of the training split.
         inputs: the model's arguments for the series at given indices, drawn with the step's generator.
-        evaluate: scores of the held-out series, by name; `None` where none are held out.
-        draw: draws series of the present model into a file.
+        evaluate: gives the scores of the held-out series, by name; `None` if no series are held out.
+        draw: draws series of the model, as trained so far, into a file.
         frozen: parts of the model that stay in evaluation mode.
         smaller: the setting that makes the model smaller, named when memory runs out.
     """
@@ -58,7 +58,7 @@ class Stage:
 def fit(model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run) -> History:
     """Trains `model` in place; checkpoints go to `run.work_dir / stage.name / checkpoint-<step>`.
 
-    With `run.resume` it goes on from the newest whole checkpoint there, if there is one.
+    With `run.resume`, training continues from the newest whole checkpoint there, if there is one.
 
     Raises:
         FloatingPointError: for a loss or a gradient that is not finite.
@@ -70,7 +70,7 @@ def fit(model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run) ->
     try:
         with deferred_interrupt() as asked:
             loop.run(asked)
-        if loop.is_asked(asked):  # since it was last looked for, in the last evaluation say
+        if loop.is_asked(asked):  # Ctrl-C came after the last check, for example in the last evaluation
             loop.stop(loop.num_steps)
     except KeyboardInterrupt as interrupt:
         what = str(interrupt) or f"{stage.name} interrupted"
@@ -85,20 +85,20 @@ def fit(model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run) ->
         raise RuntimeError(f"out of memory in {stage.name}: {hint}") from error
     finally:
         loop.tracker.close()
-    # As a loaded model, which has to compute bitwise the same.
+    # The layout of a loaded model, so that both compute the same bits.
     model.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return loop.history
 
 
 class _Loop:
-    """The state of a training: `fit`, in parts."""
+    """The state of a training, and the parts of `fit`."""
 
     def __init__(self, model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run):
         folder, report_to = run.work_dir / stage.name, run.recipe.report_to
-        # Every rank keeps the codebook itself, from sums over all, so no rank's buffers overwrite another's.
+        # Every rank updates its codebook from sums over all ranks, so buffers are not broadcast.
         ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
         process_state()  # before Accelerate decides by itself how many processes there are
-        # The loop casts itself, as the recipe says, whatever the launcher's environment says.
+        # The loop sets the precision from the recipe, whatever the launcher's environment asks for.
         self.accelerator = Accelerator(
             mixed_precision="no", log_with=report_to, project_dir=folder, kwargs_handlers=[ddp]
         )
@@ -112,18 +112,18 @@ class _Loop:
         self.batch_size = min(settings.batch_size, stage.num_series * settings.repeats)
         if self.batch_size < num_processes():
             raise ValueError(f"{num_processes()} processes share batches of {self.batch_size}: start fewer processes")
-        # The layout that convolutions compute in; in PyTorch's own one each would copy its weights and inputs.
+        # Convolutions compute in channels last; in PyTorch's default layout each would copy weights and inputs.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
             self.parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        # Not prepared: Accelerate would step it once for each process.
+        # Accelerate does not prepare the scheduler: it would step it once for each process.
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: (1 + math.cos(math.pi * step / self.num_steps)) / 2
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of PyTorch's name for `broadcast_buffers`
+            warnings.simplefilter("ignore", FutureWarning)  # PyTorch deprecates the name `broadcast_buffers`
             self.wrapped, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.accelerator.register_for_checkpointing(self.scheduler)
         self.checkpoints = Checkpoints(folder, settings.save_total_limit, self.accelerator)
@@ -133,14 +133,14 @@ class _Loop:
         start = self.checkpoints.load(self.history) if self.resume else 0
         self._train_mode()
         if start:
-            self._evaluate(start)  # a checkpoint is older than the evaluation of its step
-        shown = None if self.accelerator.is_main_process else True  # None: where there is a terminal
+            self._evaluate(start)  # a checkpoint is saved before its step is evaluated
+        shown = None if self.accelerator.is_main_process else True  # None shows the bar on a terminal only
         with tqdm(total=self.num_steps, initial=start, desc=self.stage.name, unit="step", disable=shown) as bar:
             for done in range(start + 1, self.num_steps + 1):
                 saving = done % self.settings.save_steps == 0 or done == self.num_steps
                 self._step(done, bar, logged=done % LOG_STEPS == 0 or saving)
                 stopping = self._may_ask(done) and self.is_asked(asked)
-                if saving or stopping:  # before evaluating, which may fail
+                if saving or stopping:  # before the evaluation, which may fail
                     self.checkpoints.save(done, self.history)
                 if stopping:
                     self.stop(done)
@@ -152,7 +152,7 @@ class _Loop:
         order = derived_seed(self.seed, name, "order")
         indices = batch_indices(done - 1, self.batch_size, self.stage.num_series, order).to(self.device)
         inputs = _share(self.stage.inputs(indices, self.generator), self.accelerator)
-        # Not Accelerate's own mixed precision, which is fixed for the life of the process.
+        # Accelerate's own mixed precision would be fixed for the life of the process.
         with autocast(self.device, settings.precision):
             output = self.wrapped(**inputs, generator=self.generator)
         self.accelerator.backward(output.loss)
@@ -208,7 +208,7 @@ class _Loop:
 
 
 def _share(inputs: Inputs, accelerator: Accelerator) -> Inputs:
-    """This process's part of a batch; all processes have drawn the same batch."""
+    """This process's part of a batch. All processes draw the same batch."""
     if accelerator.num_processes == 1:
         return inputs
     rank, world = accelerator.process_index, accelerator.num_processes
@@ -216,7 +216,7 @@ def _share(inputs: Inputs, accelerator: Accelerator) -> Inputs:
 
 
 def batch_indices(step: int, batch_size: int, num_series: int, seed: int) -> Tensor:
-    """The series of a step: the next `batch_size` of an endless row of shuffled epochs, each its own permutation."""
+    """Indices of a step's series: the next `batch_size` of an endless sequence of epochs, each shuffled anew."""
     first, last = step * batch_size, (step + 1) * batch_size
     epochs = range(first // num_series, (last - 1) // num_series + 1)
     orders = [torch.randperm(num_series, generator=torch.Generator().manual_seed(seed + epoch)) for epoch in epochs]

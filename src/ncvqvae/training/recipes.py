@@ -1,5 +1,6 @@
-"""Run settings: dataclasses, filled from one small YAML file and then from the command line. Unknown keys are
-errors.
+"""Run settings: dataclasses, filled from one small YAML file and then from the command line.
+
+Unknown keys are errors.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from ..runtime import one_line
 from .augmentations import check_views
 
 
-# What the data decides, so that no recipe may.
+# The fields that the data decides. No recipe may set them.
 FROM_DATA = {
     *("num_channels", "length", "mean", "std", "dataset_name"),
     *("tokenizer_config", "id2label", "label2id", "label_shares"),
@@ -33,17 +34,17 @@ class TrainingSettings:
     """How one stage is optimised: AdamW with a cosine schedule to zero.
 
     Args:
-        num_epochs: passes over the training series, rounded up to whole batches, unless `max_steps` says otherwise.
+        num_epochs: passes over the training series, rounded up to whole batches; not used with `max_steps`.
         max_steps: optimiser steps.
         batch_size: series a step; never more than the training split has, times `repeats`.
         repeats: how often an epoch shows each series, each time in another view or under another mask.
-        learning_rate, weight_decay: of AdamW.
-        max_grad_norm: clips the gradient's norm.
-        precision: of products and convolutions; the quantizer, the objectives and the transform are in float32 always.
-            `"no"` is float32, `"bf16"` bfloat16, `"auto"` the latter where the hardware has it.
+        learning_rate, weight_decay: settings of AdamW.
+        max_grad_norm: the norm to which gradients are clipped; `None` does not clip.
+        precision: precision of products and convolutions. Quantizer, objectives and transform are always in float32.
+            `"no"` is float32, `"bf16"` is bfloat16, `"auto"` is bfloat16 where the hardware has it.
         eval_steps: steps between scores of the held-out series.
         save_steps: steps between checkpoints to resume from.
-        save_total_limit: how many of them to keep.
+        save_total_limit: how many checkpoints to keep.
     """
 
     num_epochs: int = 1000
@@ -77,7 +78,7 @@ class TrainingSettings:
                 raise ValueError(f"{name} must be above 0, found {value}")
 
     def num_steps(self, num_series: int) -> int:
-        """Optimiser steps of the stage on so many training series."""
+        """Optimiser steps of the stage on `num_series` training series."""
         per_epoch = -(-num_series * self.repeats // self.batch_size)
         return self.max_steps or self.num_epochs * per_epoch
 
@@ -85,21 +86,21 @@ class TrainingSettings:
 @strict
 @dataclass
 class Recipe:
-    """A whole run. `tokenizer` and `prior` hold fields of `NCVQVAEConfig` and `MaskGITConfig`.
+    """The settings of a whole run. `tokenizer` and `prior` hold fields of `NCVQVAEConfig` and `MaskGITConfig`.
 
     Args:
-        seed: of every random draw.
-        validation_fraction: share of the training split held out of training, to watch it. The test split is never
-            seen.
+        seed: the seed of every random draw.
+        validation_fraction: share of the training split that is held out to watch the training. The test split is
+            never seen.
         report_to: tracker (`"tensorboard"`, `"wandb"`, `"trackio"`), or `None`.
         tokenizer: architecture and losses of stage 1.
-        views: ordered list of augmentations, `flip` or `gaussian_noise: {std: 0.1}`; none leaves one branch.
+        views: ordered list of augmentations, `flip` or `gaussian_noise: {std: 0.1}`; without any, one branch.
         tokenizer_training: how stage 1 is optimised.
         prior: architecture of stage 2 and how it samples by default.
         prior_training: how stage 2 is optimised.
         mixture: how series are drawn in pre-training.
-        code_temperature: at 0 the prior learns the nearest codes; above, codes drawn anew each step with probability
-            proportional to exp(-distance^2 / temperature), as the reference does at 1.
+        code_temperature: at 0 the prior learns the nearest codes. Above 0 codes are drawn anew at each step, with
+            probability proportional to exp(-distance^2 / temperature); the reference has 1.
     """
 
     seed: int = 0
@@ -119,7 +120,7 @@ class Recipe:
             for key in getattr(self, section):
                 if key not in known:
                     raise ValueError(unknown_key(f"{section}.{key}", [f"{section}.{name}" for name in known]))
-            # The real length comes with the data: here one that no setting is too large for.
+            # The real length comes with the data. This one is long enough for every setting.
             config(**getattr(self, section) | ({"length": 2**24} if config is NCVQVAEConfig else {}))
         check_views(self.views)
         if self.tokenizer.get("ssl_objective", NCVQVAEConfig.ssl_objective) is not None and not self.views:
@@ -134,17 +135,17 @@ class Recipe:
 
 
 def find_recipe(recipe: str | Path) -> Path:
-    """The file of a recipe: a path that ends in `.yaml`, or the name of one that the package brings.
+    """The file of a recipe: a path that ends in `.yaml`, or the name of one in the package.
 
     Raises:
-        ValueError: for a file that does not exist, or a name that is unknown, with the names that are known.
+        ValueError: for a file that does not exist, or an unknown name; the message lists the known names.
     """
     path = Path(recipe)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ValueError(f"there is no recipe {recipe}")
         return path
-    packaged = Path(__file__).parents[1] / "recipes"  # in a wheel; a checkout of the source has them in training/
+    packaged = Path(__file__).parents[1] / "recipes"  # in a wheel; a checkout has them in training/
     folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "training" / "recipes"
     known = sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml"))
     if str(recipe) not in known:
@@ -153,14 +154,14 @@ def find_recipe(recipe: str | Path) -> Path:
 
 
 def load_recipe(recipe: str | Path | None = None, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe by its name or from a YAML file, with the defaults for what it does not set.
+    """Loads a recipe by its name or from a YAML file. Settings that it lacks have their defaults.
 
     Args:
         recipe (*optional*): see `find_recipe`; without it all settings are the defaults.
         overrides: settings that are applied last, such as `"prior.hidden_size=128"`.
 
     Raises:
-        ValueError: for a missing file, an unknown key or a value out of place, in one line.
+        ValueError: for a missing file, an unknown key or a wrong value; the message is one line.
     """
     data: Any = {}
     if recipe is not None:
@@ -207,7 +208,7 @@ def _build(kind: type, data: Mapping[str, Any], prefix: str = "") -> Any:
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads `1e-3`, without a point, as text."""
+    """Turns text such as `1e-3` into a number: YAML 1.1 reads it as text, because it has no point."""
     if isinstance(value, dict):
         return {key: _number(one) for key, one in value.items()}
     if isinstance(value, str) and "e" in value.lower():

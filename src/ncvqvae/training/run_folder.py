@@ -1,4 +1,4 @@
-"""What a run is given, its folders, and how its model is saved."""
+"""The arguments of a run, its folders, and how its model is saved."""
 
 import contextlib
 import json
@@ -25,13 +25,13 @@ except ImportError:  # on Windows
 
 @dataclass
 class Run:
-    """What a training run is given.
+    """The arguments of a training run.
 
     Args:
         recipe: the settings.
-        work_dir: for checkpoints to resume from, and for the trackers' files; each stage has a folder in it.
-        resume: go on with what `work_dir` holds.
-        start: the checkpoint that is trained further, if there is one.
+        work_dir: holds checkpoints to resume from and the trackers' files, in a folder for each stage.
+        resume: continue the run in `work_dir`.
+        start: the checkpoint to train further, if there is one.
     """
 
     recipe: Recipe
@@ -42,19 +42,19 @@ class Run:
 
 @bars_for_terminals()
 def save(model: PreTrainedModel, folder: str | Path, recipe: Recipe | None = None) -> None:
-    """`save_pretrained`, a file at a time under its own name only when it is whole; other files in the folder stay.
+    """Saves as `save_pretrained` does, but gives each file its name only when it is whole. Other files stay.
 
-    With a recipe, `recipe.yaml` says what the model was trained by.
+    A recipe is saved beside the model, as `recipe.yaml`.
 
     Raises:
-        OSError: where it cannot be saved, on a full disk say.
+        OSError: for a model that cannot be saved, for example on a full disk.
     """
     if not process_state().is_main_process:
         return
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".partial-*/"):  # by a run that was killed as it saved
+        for left in folder.glob(".partial-*/"):  # left by a run that was killed while it saved
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
             model.save_pretrained(partial)
@@ -63,26 +63,27 @@ def save(model: PreTrainedModel, folder: str | Path, recipe: Recipe | None = Non
             for file in Path(partial).iterdir():
                 file.chmod(0o644)
                 shutil.move(file, folder / file.name)
-    except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own for a full disk
+    except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own error for a full disk
         raise OSError(f"cannot save the model in {folder} ({error}): make room and resume") from None
 
 
 def default_output_dir(dataset: str, only: str | None = None) -> Path:
-    """`ncvqvae-gunPoint` for GunPoint, a bare name for `AutoModel.from_pretrained`; stage 1 alone goes to
-    `ncvqvae-gunPoint-tokenizer`.
+    """The default folder of a checkpoint: `ncvqvae-gunPoint` for GunPoint, a name for `AutoModel.from_pretrained`.
+
+    Stage 1 alone goes to `ncvqvae-gunPoint-tokenizer`.
     """
     ending = "-tokenizer" if only == "tokenizer" else ""
     return Path(f"ncvqvae-{dataset[:1].lower()}{dataset[1:]}{ending}")
 
 
 def default_work_dir(output_dir: str | Path) -> Path:
-    """`runs/<output_dir>`, so that two checkpoints of one name in different folders do not share it."""
+    """The default work folder, `runs/<output_dir>`, so that checkpoints of one name in two folders do not share it."""
     path = Path(output_dir).resolve()
     return Path("runs") / path.relative_to(Path.cwd() if path.is_relative_to(Path.cwd()) else path.anchor)
 
 
 def check_writable(folder: Path) -> None:
-    """Raises `ValueError` for a folder that cannot be written, before hours of training and not after.
+    """Raises `ValueError` for a folder that cannot be written, before the hours of training.
 
     Leaves nothing behind. Only the main process checks, so that ranks do not delete each other's folders.
     """
@@ -105,13 +106,13 @@ def note_run(folder: Path, facts: dict, resume: bool) -> None:
     """Writes the facts of a run to `folder / run.json`. A run that does not resume deletes earlier checkpoints first.
 
     Raises:
-        ValueError: where the run to resume was another, naming the field.
+        ValueError: for resuming a run with other facts; the message names the first that differs.
     """
     file, facts = folder / "run.json", json.loads(json.dumps(facts))
     with process_state().main_process_first():
         if not process_state().is_main_process:
             return
-        # Of this run's own folders alone: others' may lie below.
+        # Only those in this run's own folders: folders of other runs may lie below.
         places = (folder, folder / "tokenizer", folder / "prior")
         checkpoints = [path for place in places for path in place.glob("*checkpoint-*") if path.is_dir()]
         if resume and checkpoints and not file.is_file():
@@ -129,7 +130,7 @@ def note_run(folder: Path, facts: dict, resume: bool) -> None:
 
 @contextlib.contextmanager
 def only_run_in(folder: Path) -> Iterator[None]:
-    """Raises `ValueError` where another run still trains in the folder, for example one whose launcher was killed."""
+    """Raises `ValueError` if another run still trains in the folder, for example one whose launcher was killed."""
     if fcntl is None or not process_state().is_main_process:
         yield
         return

@@ -45,18 +45,18 @@ def train(
         dataset: with the columns `values` and, for a class-conditional model, `label`; see `series_dataset`.
         recipe: the settings.
         output_dir: the checkpoint's folder.
-        work_dir (*optional*, defaults to `runs/<output_dir>`): for checkpoints to resume from. Whatever another run
-            left there is deleted.
-        resume: go on with what `work_dir` holds.
+        work_dir (*optional*, defaults to `runs/<output_dir>`): holds checkpoints to resume from. Those of another
+            run are deleted.
+        resume: continue the run in `work_dir`.
         start: fine-tune this checkpoint, with the sizes of its networks.
-        only: train one stage. `"tokenizer"` saves stage 1 without a prior, for a prior knows only the codes of the
-            tokenizer that it was trained on; `"prior"` trains stage 2 on the tokenizer of `start`.
+        only: train one stage. `"tokenizer"` saves stage 1 without a prior, because a prior knows only the codes of
+            the tokenizer that it was trained on; `"prior"` trains stage 2 on the tokenizer of `start`.
 
     Returns:
         The model, in evaluation mode, and the histories of `"tokenizer"` and `"prior"`.
 
     Raises:
-        ValueError: for data or a folder that cannot be used, or a run to resume that was another, in one line.
+        ValueError: for data or a folder that cannot be used, or for resuming another run; the message is one line.
     """
     start = start or Start()
     start.check(output_dir, only)
@@ -80,7 +80,7 @@ def train(
 
 
 def tokenizer_config(data: TrainingData, recipe: Recipe) -> NCVQVAEConfig:
-    """The configuration of stage 1, with what the data decides."""
+    """The configuration of stage 1: the recipe's settings, and the scaler and sizes of the data."""
     mean, std = data.scaler
     _, channels, length = data.values.shape
     if min(len(data.train) * recipe.tokenizer_training.repeats, recipe.tokenizer_training.batch_size) < 2:
@@ -90,7 +90,7 @@ def tokenizer_config(data: TrainingData, recipe: Recipe) -> NCVQVAEConfig:
 
 
 def train_tokenizer(data: TrainingData, run: Run) -> tuple[NCVQVAEForPreTraining, History]:
-    """Stage 1."""
+    """Trains stage 1; returns the model and its history."""
     recipe, config = run.recipe, tokenizer_config(data, run.recipe)
     torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
     model, frozen = run.start.new_tokenizer(config)
@@ -119,7 +119,7 @@ def train_tokenizer(data: TrainingData, run: Run) -> tuple[NCVQVAEForPreTraining
 def train_prior(
     tokenizer: NCVQVAEModel, data: TrainingData, run: Run
 ) -> tuple[MaskGITForTimeSeriesGeneration, History]:
-    """Stage 2, on the codes of a trained tokenizer, which are computed once."""
+    """Trains stage 2 on the codes of a tokenizer, which are computed once; returns the model and its history."""
     recipe, folder, classes = run.recipe, run.work_dir / "prior", {}
     if data.labels is not None:
         classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
@@ -161,7 +161,7 @@ def train_prior(
 
 
 def check_run(data: TrainingData, run: Run) -> None:
-    """Notes in the work folder what is trained on what; see `note_run`."""
+    """Notes the run's settings, data and start in its work folder; see `note_run`."""
     check_writable(run.work_dir)
     found = {
         "processes": num_processes(),
@@ -169,7 +169,7 @@ def check_run(data: TrainingData, run: Run) -> None:
         "shape": list(data.values.shape),
         "values": _digest(chunks(data.values)),
         "labels": None if data.labels is None else _digest([data.labels]),
-        "held_out": _digest([data.held_out]),  # and so the series that are trained on
+        "held_out": _digest([data.held_out]),  # which also decides the series to train on
     }
     if run.start.model is not None:
         weights = _digest(run.start.model.state_dict().values())

@@ -26,9 +26,9 @@ def training_summary(
     seed: int = 0,
     kind: str = "test",
 ) -> tuple[list[tuple[str, str]], Tensor, Tensor | None]:
-    """Rows of a table about a trained model, and the samples that it drew for them with their classes.
+    """Rows of a table about a trained model, the series that it generated for the table, and their classes.
 
-    The test split is looked at here, once, after training. `kind` says what `test` is, see `evaluation_split`; very
+    The test split is used only here, once, after training. `kind` says what `test` is; see `evaluation_split`. Very
     large splits are subsampled.
     """
     (values, labels), (test_values, test_labels) = to_tensors(subsample(train)), to_tensors(subsample(test))
@@ -59,7 +59,7 @@ def training_summary(
     synthetic = nearest_neighbour_accuracy(sampled.values, sampled.labels.cpu(), test_values, test_labels)
     names = ", ".join(config.id2label.values())
     rows.insert(2, ("classes", names if len(names) < 40 else str(config.num_labels)))
-    if kind == "training":  # each of them is nearest to itself
+    if kind == "training":  # every training series is nearest to itself
         rows.append(("training accuracy of 1-NN on generated series", f"{synthetic:.1%}"))
     else:
         rows.append((f"{kind} accuracy of 1-NN on real / on generated series", f"{accuracy:.1%} / {synthetic:.1%}"))
@@ -75,7 +75,7 @@ def _on(labels: Tensor | None, device: torch.device) -> Tensor | None:
 
 
 def plot_training(histories: dict[str, History], title: str, path: str | Path) -> None:
-    """The named losses of each stage against the step, and what was measured on held-out series."""
+    """Draws the losses of each stage against the step, and the scores of held-out series."""
     figure = new_figure(9, 4.6)
     for axis, (stage, history) in zip(
         figure.subplots(1, len(histories), squeeze=False)[0], histories.items(), strict=True

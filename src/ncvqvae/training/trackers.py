@@ -18,7 +18,7 @@ class Tracker:
     Args:
         accelerator: made with `log_with`.
         stage: prefix of all names.
-        settings: of the run, for the tracker to show.
+        settings: the run's settings, for the tracker to show.
 
     Raises:
         ValueError: for a tracker that is not installed.
@@ -29,24 +29,24 @@ class Tracker:
         self.lost, self.pictures = report_to is None, True
         if self.lost:
             return
-        if not accelerator.log_with:  # Accelerate would go on without a word
+        if not accelerator.log_with:  # Accelerate would go on silently
             raise ValueError(f"the tracker {report_to} is not installed: pip install {report_to}, or report_to=null")
         self._try(lambda: accelerator.init_trackers(f"ncvqvae-{stage}", dict(_flat(settings or {}))))
 
     def log(self, row: dict[str, float], step: int, prefix: str = "") -> None:
-        """Scalars, named `stage/name`."""
+        """Sends scalars, named `stage/name`."""
         values = {f"{self.stage}/{prefix}{name}": value for name, value in row.items()}
         self._try(lambda: self.accelerator.log(values, step=step))
 
     def picture(self, draw: Callable[[Path], None], step: int) -> None:
-        """Sends the PNG file that `draw` draws. A drawing that fails is logged, and is the last one."""
+        """Sends the PNG file that `draw` draws. If `draw` fails, that is logged and no more pictures are drawn."""
         if self.lost or not self.pictures or not self.accelerator.is_main_process:
             return
         with TemporaryDirectory() as folder:
             file = Path(folder) / "picture.png"
             try:
                 draw(file)
-            except Exception as error:  # of whatever kind: no picture is worth a run
+            except Exception as error:  # any error, because no picture is worth a run
                 self.pictures = False
                 logger.warning("the run goes on without pictures of %s: %s", self.stage, error)
                 return
@@ -59,7 +59,7 @@ class Tracker:
 
     def _send(self, file: Path, step: int) -> None:
         name, tracker = f"{self.stage}/series", self.accelerator.trackers[0]
-        if self.report_to == "trackio":  # of which Accelerate knows scalars only
+        if self.report_to == "trackio":  # Accelerate sends only scalars to trackio
             from trackio import Image
 
             tracker.log({name: Image(str(file))}, step=step)
@@ -76,14 +76,14 @@ class Tracker:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 call()
-        except Exception as error:  # whatever a tracker raises: a network, a disk, a service
+        except Exception as error:  # a tracker may raise anything: network, disk, service
             self.lost = True
             if self.accelerator.is_main_process:
                 logger.warning("%s is lost, and the run goes on without it: %s", self.report_to, error)
 
 
 def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """`prior_training.batch_size` and so on, with lists as text: tensorboard takes no others."""
+    """Settings by dotted names such as `prior_training.batch_size`. Lists become text, for tensorboard."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
