@@ -223,11 +223,14 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         """
         if self.config.channelwise:
             scaled = scaled.flatten(0, 1)[:, None]
-        return refine(scaled, self.config.working(scaled.shape[-1]))
+        length = scaled.shape[-1]
+        refined = refine(scaled, self.config.refined(length))
+        missing = self.config.working(length) - refined.shape[-1]
+        return F.pad(refined, (0, missing), mode="replicate") if missing else refined
 
     def from_working(self, working: Tensor, channels: int, length: int) -> Tensor:
         """Undoes `to_working`: scaled series `(batch, channels, length)`."""
-        return coarsen(working, length).reshape(-1, channels, length)
+        return coarsen(working[..., : self.config.refined(length)], length).reshape(-1, channels, length)
 
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """The spectrogram of scaled series to latents `(batch, code size, frequencies, width)`."""

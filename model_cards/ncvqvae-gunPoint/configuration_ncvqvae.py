@@ -29,7 +29,7 @@ class NCVQVAEConfig(PreTrainedConfig):
         downsampled_width (`int`, defaults to 8): positions in time of the latent grid, about: 7 to 15, fewer for
             series too short for them.
         num_halvings (`int`, *optional*): how often the encoder halves the frames; without it `downsampled_width`
-            decides. Needed for series of every length.
+            decides. Needed for series of every length, and with folded frequencies.
         fold_frequencies (`bool`, defaults to `False`): networks over time alone, with the frequencies of a frame in
             its channels, so that codes are a sequence in time.
         channelwise (`bool`, defaults to `False`): tokenize the channels of a series one by one, with one codebook.
@@ -102,8 +102,8 @@ class NCVQVAEConfig(PreTrainedConfig):
     def validate_architecture(self) -> None:
         if self.n_fft < 4 or self.n_fft % 4:
             raise ValueError(f"n_fft must be a multiple of 4, found {self.n_fft}")
-        if self.length is None and self.num_halvings is None:
-            raise ValueError("length None, for series of every length, needs num_halvings")
+        if self.num_halvings is None and (self.length is None or self.fold_frequencies):
+            raise ValueError("length None, for series of every length, and fold_frequencies need num_halvings")
         for name in ("length", "working_length"):
             if (samples := getattr(self, name)) is not None and samples < 8:
                 raise ValueError(f"{name} must be at least 8 samples, found {samples}")
@@ -152,7 +152,17 @@ class NCVQVAEConfig(PreTrainedConfig):
             raise ValueError(f"{wanted}, found {self.projector_dim}")
 
     def working(self, length: int) -> int:
-        """Samples that a series of `length` samples is tokenized at."""
+        """Samples that a series of `length` samples is tokenized at.
+
+        With folded frequencies they are a whole number of codes: a code that covers the end in part, in any of several
+        ways, would be one that training has not seen.
+        """
+        refined = self.refined(length)
+        unit = (self.n_fft // 4) << self.num_downsampling if self.fold_frequencies else 1
+        return refined + -refined % unit
+
+    def refined(self, length: int) -> int:
+        """Samples of a series of `length` samples after refining, before its last value is repeated."""
         return length if self.working_length is None else refined_length(length, self.working_length)
 
     def frames(self, length: int) -> int:

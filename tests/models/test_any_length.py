@@ -63,6 +63,17 @@ def test_series_of_every_shape_come_back_in_their_shape_and_units(tokenizer, sha
     assert tokenizer.embed(values).shape[0] == shape[0]
 
 
+@pytest.mark.parametrize("length", [8, 51, 101, 102, 103, 333])
+def test_a_series_is_a_whole_number_of_codes_whose_last_value_is_repeated(tokenizer, length):
+    values = torch.randn(2, 1, length)
+    working = tokenizer.to_working(values)
+    refined = refined_length(length, 100)
+    assert working.shape[-1] % 8 == 0 and 0 <= working.shape[-1] - refined < 8
+    assert tokenizer.config.grid(length) == (1, working.shape[-1] // 8 + 1)
+    assert (working[..., refined:] == values[..., -1:]).all()
+    assert torch.equal(tokenizer.from_working(working, 1, length), values)
+
+
 def test_a_scaled_series_has_the_codes_of_the_series(tokenizer):
     values = torch.randn(4, 2, 40)
     assert torch.equal(tokenizer.encode(values).codes, tokenizer.encode(64 * values - 16).codes)
@@ -151,6 +162,7 @@ def test_codes_need_the_length_of_their_series_and_must_fit_it(tokenizer):
     ("settings", "name"),
     [
         (dict(length=None), "num_halvings"),
+        (dict(fold_frequencies=True), "num_halvings"),
         (dict(working_length=7), "working_length"),
         (dict(num_halvings=0), "num_halvings"),
         (dict(code_dim=0), "code_dim"),
