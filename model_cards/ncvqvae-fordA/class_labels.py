@@ -1,4 +1,4 @@
-"""The classes that series are asked for by: indices, names, or none."""
+"""Turns the classes that a caller asks for, by index or by name, into class indices."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,8 @@ def label_ids(
 ) -> Tensor:
     """Class indices, one for each sample, on the device; `config.num_labels` is the null class.
 
-    `None` draws them at the shares of the training split, `"null"` asks for no class; else there is one for all
-    samples, or one for each.
+    `None` draws classes at the shares of the training split, and `"null"` asks for no class. Otherwise `labels` has a
+    class for all samples, or one for each.
 
     Raises:
         ValueError: for a class that the model does not know, or a wrong number of them.

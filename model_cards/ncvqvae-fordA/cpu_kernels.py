@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-Enter = Callable[[Tensor, Tensor], tuple[Tensor, ...]]  # visible codes and labels to what enters the transformer
+Enter = Callable[[Tensor, Tensor], tuple[Tensor, ...]]  # from visible codes and labels to the transformer's input
 
 
 def replicate_pad(hidden: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class _ReplicatePad(torch.autograd.Function):
         padded = torch.empty(size, dtype=hidden.dtype, device=hidden.device, memory_format=_layout(hidden))
         padded[:, :, 1:-1, 1:-1] = hidden
         padded[:, :, 1:-1, 0], padded[:, :, 1:-1, -1] = hidden[..., 0], hidden[..., -1]
-        padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]  # with the corners
+        padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]  # which includes the corners
         return padded
 
     @staticmethod
@@ -53,7 +53,7 @@ def _layout(tensor: Tensor) -> torch.memory_format:
 
 
 def transposed_convolution(convolution: nn.ConvTranspose2d, hidden: Tensor) -> Tensor:
-    """`convolution(hidden)` with the gradient of the bias as a sum of its own.
+    """`convolution(hidden)`, where the gradient of the bias is a sum of its own.
 
     PyTorch's takes up to two thirds as long as the two other gradients together: 16.7 ms of a branch against 1.8.
     """
@@ -75,7 +75,7 @@ class _Biased(torch.autograd.Function):
 def normalised_linear(norm: nn.RMSNorm, linear: nn.Linear, hidden: Tensor) -> Tensor:
     """`linear(norm(hidden))` with the norm's weight in the matrix, which is smaller than the batch.
 
-    PyTorch's RMS norm is several passes, under autocast in float32: 27 ms forward and backward for 256 x 76 x 256,
+    PyTorch's RMS norm takes several passes, in float32 under autocast: 27 ms forward and backward for 256 x 76 x 256,
     against 4.2. A stage-2 step went from .78 to .55 s.
     """
     return F.linear(_RootMeanSquareNorm.apply(hidden), linear.weight * norm.weight, linear.bias)
@@ -132,11 +132,10 @@ def tabulated(enter: Enter, num_samples: int, num_codes: int, codebook_size: int
 
 
 def look_up(table: Tensor, index: Tensor) -> Tensor:
-    """`table[index, positions]`: row `index` `(batch, positions)` of a `table` `(entries, positions, size)`, at each
-    position its own.
+    """`table[index, positions]` of a `table` `(entries, positions, size)`, for an `index` `(batch, positions)`.
 
     The gradient is a matrix product for each position, which adds up in float32 whatever the dtype of the table.
-    PyTorch's adds up in the table's dtype, which in bfloat16 is off by 1 %.
+    PyTorch's gradient adds up in the table's dtype, which in bfloat16 is off by 1 %.
     """
     return _LookUp.apply(table, index)
 
@@ -168,10 +167,10 @@ def rounded_rows(rows: Tensor, total: int) -> Tensor:
 
 
 def attention_for(implementation: str, device: torch.device) -> str:
-    """The name of an attention function of transformers; `"eager"` in the place of `"sdpa"` on a CPU.
+    """The name of transformers' attention function to use: `"eager"` in the place of `"sdpa"` on a CPU.
 
-    For so few codes PyTorch's fused kernel takes twice as long there, above all backward: a stage-2 step 1.75 against
-    1.26 s.
+    For so few codes PyTorch's fused kernel takes twice as long there, above all backward: a stage-2 step took 1.75 s
+    with it, and 1.26 s without.
     """
     return "eager" if implementation == "sdpa" and device.type == "cpu" else implementation
 

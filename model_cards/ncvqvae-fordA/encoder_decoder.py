@@ -1,7 +1,7 @@
 """The convolutional encoder and decoder over (frequency, frames).
 
-The networks of the NC-VQVAE thesis (arXiv 2408.16613), themselves those of TimeVQVAE (arXiv 2303.04743) without its
-band split: only the time axis is down-sampled, and the width of the network is the width of a code throughout.
+They are the networks of the NC-VQVAE thesis (arXiv 2408.16613), which are those of TimeVQVAE (arXiv 2303.04743)
+without its band split. Only the time axis is down-sampled, and the network is as wide as a code throughout.
 """
 
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class UpConvolution(nn.ConvTranspose2d):
 
 
 class ResidualBlock(nn.Module):
-    """A pre-activation residual block and the batch norm after it. Only the encoder's have the inner norm."""
+    """A pre-activation residual block and the batch norm after it. Only the encoder's blocks have the inner norm."""
 
     def __init__(self, dim: int, inner_norm: bool):
         super().__init__()
@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A spectrogram `(batch, in_channels, frequencies, frames)` to latents `(batch, dim, frequencies, width)`."""
+    """Maps spectrograms `(batch, in_channels, frequencies, frames)` to latents `(batch, dim, frequencies, width)`."""
 
     def __init__(self, in_channels: int, dim: int, num_downsampling: int, num_residual_blocks: int):
         super().__init__()
@@ -62,10 +62,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents `(batch, dim, frequencies, width)` to a spectrogram `(batch, out_channels, frequencies, num_frames)`, in
-    float32.
+    """Maps latents `(batch, dim, frequencies, width)` to float32 spectrograms.
 
-    It up-samples once more than the encoder halves, to about twice the frames, and interpolates to their number.
+    Spectrograms are `(batch, out_channels, frequencies, num_frames)`. The decoder up-samples once more than the
+    encoder halves, to about twice the frames, and then interpolates to `num_frames`.
     """
 
     def __init__(self, out_channels: int, dim: int, num_downsampling: int, num_residual_blocks: int):
@@ -79,6 +79,6 @@ class Decoder(nn.Module):
 
     def forward(self, latents: Tensor, num_frames: int) -> Tensor:
         raw = self.up(self.blocks(latents))
-        # All frequencies are there already: linear in time, which is faster than bilinear in channels last.
+        # Only time is interpolated, linearly: that is faster than bilinear interpolation in channels last.
         lines = raw.flatten(1, 2).float()
         return F.interpolate(lines, num_frames, mode="linear", align_corners=True).unflatten(1, raw.shape[1:3])

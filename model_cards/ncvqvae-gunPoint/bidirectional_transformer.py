@@ -20,7 +20,7 @@ def eager_attention(
     **kwargs: object,
 ) -> tuple[Tensor, Tensor]:
     """Attention written out, with the signature of transformers' attention functions."""
-    # Contiguous, or each product would copy; the softmax in float32, which is also the faster one.
+    # Contiguous, or each product would copy its inputs. The softmax in float32 is also the faster one.
     query, key, value = (tensor.contiguous() for tensor in (query, key, value))
     scores = query @ key.mT * scaling
     if attention_mask is not None:
@@ -32,7 +32,7 @@ def eager_attention(
 class TransformerLayer(nn.Module):
     """Pre-RMSNorm self-attention without biases, then a pre-RMSNorm perceptron with GELU."""
 
-    is_causal = False  # what transformers' attention functions ask the module
+    is_causal = False  # transformers' attention functions read this
 
     def __init__(self, hidden_size: int, num_heads: int, head_dim: int, intermediate_size: int):
         super().__init__()
@@ -46,11 +46,11 @@ class TransformerLayer(nn.Module):
         )
 
     def queries_keys_values(self, hidden: Tensor) -> Tensor:
-        """`(batch, positions, 3 * num_heads * head_dim)`; apart from `forward`, so that it can be tabulated."""
+        """The projection `(batch, positions, 3 * num_heads * head_dim)`, apart from `forward` to be tabulated."""
         return normalised_linear(self.attention_norm, self.query_key_value, hidden)
 
     def forward(self, hidden: Tensor, projected: Tensor, attention: Callable, wanted: Tensor | None = None) -> Tensor:
-        """Hidden states `(batch, positions, hidden_size)`, with queries, keys and values `projected`, to new ones.
+        """New hidden states from `hidden` `(batch, positions, hidden_size)` and its `projected` queries, keys, values.
 
         With `wanted`, only these rows of `hidden.flatten(0, 1)` are computed and returned.
         """
@@ -67,9 +67,9 @@ class TransformerLayer(nn.Module):
 
 
 class BidirectionalTransformer(nn.Module):
-    """`(batch, num_positions, dim)` to the same shape, through `hidden_size` (NC-VQVAE, arXiv 2408.16613).
+    """Maps `(batch, num_positions, dim)` to the same shape, in layers of `hidden_size` (NC-VQVAE, arXiv 2408.16613).
 
-    It adds learned absolute positions scaled by `hidden_size ** -0.5`, beside those that the prior's embedding has.
+    It adds learned absolute positions scaled by `hidden_size ** -0.5`, besides those of the prior's embedding.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class BidirectionalTransformer(nn.Module):
     def forward(
         self, hidden: Tensor, projected: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None
     ) -> Tensor:
-        """The results of `enter` to `(batch, num_positions, dim)`.
+        """Maps the results of `enter` to `(batch, num_positions, dim)`.
 
         With `wanted`, only these rows of `hidden.flatten(0, 1)` leave the last layer: `(wanted, dim)`.
         """

@@ -26,14 +26,14 @@ class MaskGITConfig(PreTrainedConfig):
         tokenizer_config (`NCVQVAEConfig` or `dict`, *optional*): stage 1.
         id2label (`dict[int, str]`, *optional*): names of the classes; without it the prior knows no classes.
         label_shares (`list[float]`, *optional*, defaults to equal shares): share of each class in the training
-            split, at which labels are drawn where none are asked for.
+            split. Labels are drawn at these shares if none are given.
         code_embedding (`str`, defaults to `"learned"`): what the transformer sees of a code. `"learned"`: a table
             of its own that starts at the codebook, and whose transpose gives the logits (the thesis' regular
             prior). `"codebook"`: the frozen codebook (token context). `"codebook_finetuned"`: a trainable copy of
             it (learnable codebook). The last two have a linear head.
         hidden_size (`int`, defaults to 256): width of the transformer.
-        num_hidden_layers (`int`, defaults to 4): of the transformer.
-        num_attention_heads (`int`, defaults to 2), head_dim (`int`, defaults to 64): of its attention.
+        num_hidden_layers (`int`, defaults to 4): layers of the transformer.
+        num_attention_heads (`int`, defaults to 2), head_dim (`int`, defaults to 64): number and width of its heads.
         intermediate_size (`int`, defaults to 256): width of its perceptrons.
         label_dropout (`float`, defaults to 0.2): share of training samples that lose their label, for guidance.
         sampling_steps (`int`, defaults to 10): default `num_steps` of `generate`.
@@ -99,10 +99,10 @@ class MaskGITConfig(PreTrainedConfig):
         choice_temperature: float | None = None,
         guidance_scale: float | None = None,
     ) -> dict[str, Any]:
-        """The four settings of `generate` by name; those that are `None` are the configuration's.
+        """The four settings of `generate` by name. The configuration replaces those that are `None`.
 
         Raises:
-            ValueError: for one out of its range.
+            ValueError: for a setting out of its range.
         """
         given = dict(zip(SAMPLING, (num_steps, temperature, choice_temperature, guidance_scale), strict=True))
         settings = {}

@@ -1,4 +1,4 @@
-"""Statistics of the global batch where several processes train together, each on its part of every batch.
+"""Statistics of the global batch when several processes train together, each on its part of every batch.
 
 All processes get equal results. Every process has the losses of the whole batch, so that the mean of the gradients,
 which DistributedDataParallel takes, is the gradient that one process would have. With one process nothing changes.
@@ -17,12 +17,12 @@ def num_processes() -> int:
 
 
 def leave_processes() -> None:
-    """Ends this process's part in the group, as a command does last.
+    """Leaves the group of processes; a command does this last.
 
-    The group's threads would go on while Python ends around them, which now and then aborts the process.
+    Otherwise the group's threads run on while Python shuts down, which now and then aborts the process.
     """
     if dist.is_available() and dist.is_initialized():
-        gc.collect()  # wrapped models, which hold the group: it ends with the last that does
+        gc.collect()  # wrapped models hold the group, which ends with the last of them
         dist.destroy_process_group()
 
 
@@ -39,7 +39,7 @@ def broadcast_from_first(tensor: Tensor) -> Tensor:
 
 
 def place_in_batch(size: int, device: torch.device) -> tuple[int, int]:
-    """Where the `size` entries of this process start in the global batch, and how many that has."""
+    """The start of this process's `size` entries in the global batch, and the size of that batch."""
     if num_processes() == 1:
         return 0, size
     sizes = torch.zeros(num_processes(), dtype=torch.long, device=device)
@@ -59,7 +59,7 @@ def gather_batch(tensor: Tensor) -> Tensor:
 
 
 def mean_over_batch(*means: Tensor, count: Tensor | int) -> list[Tensor]:
-    """Means over `count` things of this process to means over those of all."""
+    """Turns means over `count` items of this process into means over the items of all processes."""
     if num_processes() == 1:
         return list(means)
     stacked = torch.stack(means)

@@ -1,4 +1,4 @@
-"""Whether the files of a checkpoint are the ones that were saved: digests of weights, the type in `config.json`."""
+"""Checks that the files of a checkpoint are the ones that were saved: digests of weights, the type of the model."""
 
 import hashlib
 import json

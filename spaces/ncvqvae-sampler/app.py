@@ -1,6 +1,6 @@
 """The Space: the app of the package, with the checkpoint that `--checkpoint` or `NCVQVAE_CHECKPOINT` names.
 
-Without either it is the one beside this file, so that the app needs no network.
+Without either, the app loads the checkpoint beside this file and needs no network.
 """
 
 import argparse

@@ -10,18 +10,18 @@ from ncvqvae.evaluation.classification import fcn_accuracy, minirocket_accuracy
 
 
 DESCRIPTION = """
-Accuracy on real time series of a classifier that was trained on generated ones: from 0 to 1, higher is better. What
-the same classifier reaches after training on real series is the figure to hold against it.
+CAS is the accuracy on real time series of a classifier that was trained on generated ones: from 0 to 1, higher is
+better. Compare it with the accuracy of the same classifier after training on real series.
 """
 
 USAGE = """
 Args of `compute`:
     predictions: generated series (series, channels, length) to train on. May come from `add_batch`.
-    prediction_labels: the classes they were generated for, 0, 1, ...
+    prediction_labels: the classes that they were generated for, 0, 1, ...
     references: real series (series, channels, length) to test on, any number of them.
     reference_labels: their classes.
     classifier: "fcn", the evaluation network, or "minirocket", aeon's.
-    seed: of the training.
+    seed: seed of the training.
 Returns:
     cas: the accuracy.
 """
@@ -37,7 +37,7 @@ CITATION = """
 
 
 # `evaluate` pairs each prediction with a reference. Training and test series are no pairs and differ in number, so
-# only the predictions and their labels are columns of its table, and the references go past it.
+# only the predictions and their labels are columns of its table; `compute` hands over the references itself.
 class TimeSeriesCAS(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         series_feature = datasets.List(datasets.List(datasets.Value("float32")))
@@ -60,7 +60,7 @@ class TimeSeriesCAS(evaluate.Metric):
         classifier: Literal["fcn", "minirocket"] = "fcn",
         seed: int = 0,
     ) -> dict[str, float]:
-        """CAS of all predictions so far."""  # evaluate appends to the docstring, and needs one
+        """Returns the CAS of all predictions so far."""  # evaluate appends to the docstring, and needs one
         test = classified(references, reference_labels, "reference")
         if classifier not in ("fcn", "minirocket"):
             raise ValueError(f"classifier must be 'fcn' or 'minirocket', found {classifier!r}")
@@ -68,7 +68,7 @@ class TimeSeriesCAS(evaluate.Metric):
         return super().compute(**train, test=test, classifier=classifier, seed=seed)
 
     def add_batch(self, *, predictions: object, prediction_labels: object) -> None:
-        """More generated series and their classes; real ones are for `compute`."""
+        """Adds generated series and their classes; `compute` takes the real ones."""
         values, labels = classified(predictions, prediction_labels, "prediction")
         super().add_batch(predictions=values, prediction_labels=labels)
 

@@ -10,8 +10,9 @@ from ncvqvae.inference import in_batches
 
 
 DESCRIPTION = """
-Fréchet distance of generated and real time series, as Gaussians in the features of an evaluation network: 0 is the
-least, lower is nearer. It does not tell a good generator from one that copies its training series.
+FID is the Fréchet distance between generated and real time series, taken as Gaussians in the features of an
+evaluation network: 0 is the least, lower is nearer. It does not tell a good generator from one that copies its
+training series.
 """
 
 USAGE = """
@@ -34,7 +35,7 @@ CITATION = """
 
 
 # `evaluate` pairs each prediction with a reference. Two samples of a law are no pairs and differ in size, so only the
-# predictions are a column of its table, and the references go past it.
+# predictions are a column of its table; `compute` hands over the references itself.
 class TimeSeriesFID(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -47,13 +48,13 @@ class TimeSeriesFID(evaluate.Metric):
         )
 
     def compute(self, *, predictions: object = None, references: object, network: FCN) -> dict[str, float]:
-        """FID of all predictions so far."""  # evaluate appends to the docstring, and needs one
+        """Returns the FID of all predictions so far."""  # evaluate appends to the docstring, and needs one
         if not isinstance(network, FCN):
             raise TypeError(f"network must be an FCN of ncvqvae.evaluation.fcn, found {type(network).__name__}")
         return super().compute(predictions=predictions, real=as_series(references, "references"), network=network)
 
     def add_batch(self, *, predictions: object) -> None:
-        """More generated series; real ones are for `compute`."""
+        """Adds generated series; `compute` takes the real ones."""
         super().add_batch(predictions=as_series(predictions, "predictions"))
 
     def _compute(self, predictions: list, real: Tensor, network: FCN) -> dict[str, float]:

@@ -10,8 +10,8 @@ from ncvqvae.inference import in_batches
 
 
 DESCRIPTION = """
-How sure an evaluation network is of the class of each generated time series, and how evenly the classes occur: from 1
-to the number of classes, higher is better. It does not look at real series.
+The inception score tells how sure an evaluation network is of the class of each generated time series, and how evenly
+the classes occur: from 1 to the number of classes, higher is better. It does not look at real series.
 """
 
 USAGE = """
@@ -19,7 +19,7 @@ Args of `compute`:
     predictions: generated series (series, channels, length), in the units of the data. May come from `add_batch`.
     network: the evaluation network, from `ncvqvae.evaluation.fcn.load_fcn` or `train_fcn`.
     num_splits: parts of the shuffled series that are scored apart.
-    seed: of the shuffling.
+    seed: seed of the shuffling.
 Returns:
     inception_score, inception_score_std: mean and standard deviation over the parts.
 """
@@ -48,13 +48,13 @@ class TimeSeriesIS(evaluate.Metric):
     def compute(
         self, *, predictions: object = None, network: FCN, num_splits: int = 10, seed: int = 0
     ) -> dict[str, float]:
-        """Inception score of all predictions so far."""  # evaluate appends to the docstring, and needs one
+        """Returns the score of all predictions so far."""  # evaluate appends to the docstring, and needs one
         if not isinstance(network, FCN):
             raise TypeError(f"network must be an FCN of ncvqvae.evaluation.fcn, found {type(network).__name__}")
         return super().compute(predictions=predictions, network=network, num_splits=num_splits, seed=seed)
 
     def add_batch(self, *, predictions: object) -> None:
-        """More generated series."""
+        """Adds generated series."""
         super().add_batch(predictions=as_series(predictions, "predictions"))
 
     def _compute(self, predictions: list, network: FCN, num_splits: int, seed: int) -> dict[str, float]:

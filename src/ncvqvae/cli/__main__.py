@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(function: Callable[[argparse.Namespace], None], options: argparse.Namespace, name: str) -> int:
-    """Calls a command; the exit code is 2, with one line and no stack trace, for what a user can put right."""
+    """Calls a command and returns its exit code: 2, with one line and no trace, for what a user can put right."""
     try:
         function(options)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:

@@ -12,8 +12,8 @@ from .readers import LONG
 from .series import fill_series, values_column
 
 
-CHUNK_BYTES = 2**24  # of the source, in memory at a time
-VERSION = 1  # raise it whenever what `convert` makes changes: it is part of the cache's key
+CHUNK_BYTES = 2**24  # bytes of the source that are in memory at a time
+VERSION = 1  # raise it whenever the output of `convert` changes: it is part of the cache's key
 
 Reader = Callable[[pa.Table], Iterator[np.ndarray]]
 
@@ -22,7 +22,7 @@ def reader(dataset: Dataset, label: str | None) -> Reader:
     """A function from a part of the dataset to its series `(channels, length)`, float64.
 
     Raises:
-        ValueError: for columns that are no numbers, or no samples.
+        ValueError: for columns that hold no numbers, or are no samples.
     """
     schema = dataset.data.schema
     if "values" in dataset.column_names:
@@ -44,7 +44,7 @@ def reader(dataset: Dataset, label: str | None) -> Reader:
 
 
 def _by_channel(columns: list[str]) -> list[list[str]]:
-    """The columns of each channel: all of one, unless they are called c0_0, c0_1, ..."""
+    """The columns of each channel. There is one channel unless the columns are called c0_0, c0_1, ..."""
     places = [re.fullmatch(r"c(\d+)_(\d+)", name) for name in columns]
     if not all(places):
         return [columns]
@@ -93,12 +93,12 @@ def arrays(dataset: Dataset, read: Reader) -> Iterator[np.ndarray]:
 
 
 def converted(dataset: Dataset, features: Features, label: str | None, whole: bool, **arguments: object) -> Dataset:
-    """The dataset with `features`, in a file beside its own; it itself where it has them and is `whole`.
+    """Converts the dataset to `features`, in a file beside its own, unless it has them and is `whole`.
 
     Args:
         label (*optional*): the column of the classes.
-        whole: no value is missing, and no series is to be cut.
-        arguments: of `convert`.
+        whole: whether no value is missing and no series is to be cut.
+        arguments: the other arguments of `convert`.
     """
     if whole:
         same = dataset.rename_column(label, "label") if label and label != "label" else dataset
@@ -130,9 +130,9 @@ def convert(
     sources: str | None,
     version: int,
 ) -> pa.Table:
-    """A part of a dataset with its gaps filled, stretched to `length` or cut into windows, and the classes as `ids`.
+    """Converts a part of a dataset: fills gaps, stretches to `length` or cuts windows, and turns classes into `ids`.
 
-    `sources` is the column that says which series a window was cut from before.
+    `sources` names the column of the series' numbers, if the dataset holds windows already.
     """
     filled = [fill_series(series, padded, length) for series in read(table)]
     cut = [windows(series, window, stride) if window else [series] for series in filled]

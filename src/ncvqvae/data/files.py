@@ -48,7 +48,7 @@ def read_series(path: str | Path, num_channels: int) -> tuple[Tensor, list[str] 
     """Series `(series, num_channels, length)` and their labels, from a file like those written here.
 
     Raises:
-        ValueError: for a file that is missing, of another kind, or does not hold series of so many channels.
+        ValueError: for a file that is missing, of another kind, or does not hold series of `num_channels` channels.
     """
     _check_format(path)
     if not Path(path).is_file():
@@ -83,12 +83,12 @@ def _write(path: str | Path, array: np.ndarray, labels: Sequence[str] | None, co
 
 
 def _write_csv(path: Path, rows: np.ndarray, labels: Sequence[str] | None, columns: list[str]) -> None:
-    """Without pandas, which the inference install lacks."""
+    """Writes a CSV without pandas, which the inference install lacks."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns if labels is None else ["label", *columns])
         for index, row in enumerate(rows):
-            values = ["" if np.isnan(value) else str(value) for value in row]  # the shortest that reads back exactly
+            values = ["" if np.isnan(value) else str(value) for value in row]  # the shortest exact text
             writer.writerow(values if labels is None else [labels[index], *values])
 
 
@@ -113,7 +113,7 @@ def read_table(path: Path, label_column: str = "label") -> "pd.DataFrame":
     with _explained(path):
         import pandas as pd
 
-        # As text: a class may be called "null".
+        # Labels are read as text: a class may be called "null".
         table = pd.read_csv(path, converters={label_column: str}) if path.suffix == ".csv" else pd.read_parquet(path)
         if path.suffix == ".csv" and all(_is_number(column) for column in table.columns):
             raise ValueError("its first line is a series, not the names of the columns")

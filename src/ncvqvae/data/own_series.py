@@ -34,15 +34,15 @@ def load_series(
             - a DataFrame or the path of a `.csv` or `.parquet`. Wide: a series in a row, a sample in a column, in
               their order; several channels in columns `c0_0, c0_1, ..., c1_0, ...`. Long: a value in a row, with
               the columns `series` (or `id`, `unique_id`, `item_id`), `time` (`timestamp`, `ds`), `value` (`y`,
-              `target`) and perhaps `channel`; samples are in the order of time, whose steps are taken for equal;
+              `target`) and perhaps `channel`; samples are in the order of time, and its steps count as equal;
             - the path of a `.npy`, or of a `.npz` with `values` and perhaps `labels`;
             - a `datasets.Dataset` or `DatasetDict`, a folder that `save_to_disk` wrote, or `org/name` or
               `org/name:config` on the Hub: a column `values` of `(channels, length)` or `(length,)`, or a table.
         labels (*optional*): the class of each series of an array.
-        label_column (*optional*, defaults to `label` if there is one): holds the classes, of any kind with a name.
+        label_column (*optional*, defaults to `label` if there is one): names the column of the classes, of any type.
         window (*optional*, in samples): cuts each series into windows of this length that start at the multiples of
             `stride`; the last one ends at the series' last sample, and may overlap the one before. A window has the
-            label of its series, whose number is in the column `series`, so that training holds out whole series.
+            label of its series. The column `series` has that series' number, so that training holds out whole series.
         stride (*optional*, in samples, defaults to `window`): from one window's start to the next.
         test (*optional*): another source, which becomes the split `test` beside `train`.
 
@@ -128,7 +128,7 @@ def _prepare(
         )
         stretched = 0 if window else sum(size != longest for size in sizes)
         prepared[name].info.description = _gaps(0 if padded else surveys[name].num_missing, stretched)
-        prepared[name].info.config_name = None  # which would name a dataset of the archive
+        prepared[name].info.config_name = None  # a name would be that of a dataset of the archive
     return prepared
 
 
@@ -150,7 +150,7 @@ def _find_label(splits: dict[str, Dataset], label_column: str | None) -> str | N
 
 
 def _classes(splits: dict[str, Dataset], label: str) -> tuple[list[str], dict[object, int]]:
-    """The names of the classes, and the number of each value that stands in the label column."""
+    """The names of the classes, and the class index of each value in the label column."""
     kinds = [part.features[label] for part in splits.values()]
     if all(isinstance(kind, ClassLabel) and kind.names == kinds[0].names for kind in kinds):
         found = {one for part in splits.values() for one in part.select_columns(label).unique(label)}

@@ -20,7 +20,7 @@ from .series import label_name, sort_labels, values_column
 
 Source: TypeAlias = str | Path | np.ndarray | Tensor | Sequence[np.ndarray] | pd.DataFrame | Dataset | DatasetDict
 
-# What the columns of a long table, a value in a row, may be called.
+# The names that the columns of a long table, with a value in each row, may have.
 LONG = {
     "series": ("series", "id", "unique_id", "item_id"),
     "time": ("time", "timestamp", "ds"),
@@ -32,7 +32,7 @@ HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 
 def open_source(source: Source, labels: Sequence | None, label_column: str | None) -> Dataset | DatasetDict:
-    """A source as datasets that hold `values` of `(channels, length)` or `(length,)`, or a sample in each column.
+    """Opens a source as datasets: with `values` of `(channels, length)` or `(length,)`, or a sample in each column.
 
     Nothing is checked or filled in yet, and data in Arrow files stay on disk.
 
@@ -170,7 +170,7 @@ def _by_time(table: pd.DataFrame, numbers: np.ndarray, role: dict[str, str | Non
 
 
 def _ordered(time: pd.Series) -> pd.Series:
-    """Times as what sorts: numbers, or dates."""
+    """Times as values that sort: numbers or dates."""
     if pd.api.types.is_numeric_dtype(time) or pd.api.types.is_datetime64_any_dtype(time):
         return time
     try:

@@ -13,7 +13,7 @@ from .streaming import StreamedValues, Values, chunks, column_array
 
 
 def series_features(num_channels: int, length: int, label_names: Sequence[str] | None) -> Features:
-    """Columns of a dataset of series: `values` `(channels, length)` and, where there are classes, `label`."""
+    """Columns of a dataset of series: `values` `(channels, length)` and, if there are classes, `label`."""
     features = Features(values=List(List(Value("float32"), length=length), length=num_channels))
     if label_names is not None:
         features["label"] = ClassLabel(names=list(label_names))
@@ -30,14 +30,14 @@ def series_dataset(
     Args:
         values: `(series, length)`, `(series, channels, length)`, or a list of `(channels, length)` of unequal lengths.
             NaN are gaps; see `fill_gaps`.
-        labels (*optional*): the class of each series, of any kind that has a name.
+        labels (*optional*): the class of each series, of any type; see `label_name`.
         label_names (*optional*): all classes, in order; defaults to those found, sorted.
 
     Raises:
-        ValueError: for no series, labels of another number, or a label that `label_names` lacks.
+        ValueError: for no series, another number of labels than series, or a label that `label_names` lacks.
     """
     if not isinstance(values, list | tuple):
-        values = np.asarray(values)  # a DataFrame would give its columns
+        values = np.asarray(values)  # iteration over a DataFrame gives its columns
     arrays = [np.atleast_2d(np.asarray(series, dtype=np.float64)) for series in values]
     if not arrays:
         raise ValueError("there are no series: the split is empty")
@@ -70,7 +70,7 @@ def label_name(label: object) -> str:
 
 
 def sort_labels(names: Sequence[str]) -> list[str]:
-    """The distinct names, by number where all are numbers."""
+    """The distinct names, sorted as numbers if all are numbers, else as text."""
     distinct = set(names)
     try:
         return sorted(distinct, key=float)
@@ -89,8 +89,8 @@ def to_tensors(dataset: Dataset) -> tuple[Tensor, Tensor | None]:
     """`values` `(series, channels, length)` and `labels` `(series,)` of a dataset, in memory.
 
     Raises:
-        ValueError: for an empty dataset, one without `values`, values of unequal shapes, NaN or infinite, or labels
-            that are no `ClassLabel`.
+        ValueError: for an empty dataset, one without `values`, values that are NaN, infinite or of unequal shapes, or
+            labels that are no `ClassLabel`.
     """
     values = StreamedValues(dataset)[:]
     check_finite(values)
@@ -104,7 +104,7 @@ def check_finite(values: Values) -> None:
 
 
 def read_labels(dataset: Dataset) -> Tensor | None:
-    """`labels` `(series,)` of a dataset; `None` where it has no classes.
+    """`labels` `(series,)` of a dataset, or `None` if it has no classes.
 
     Raises:
         ValueError: for labels that are missing or no `ClassLabel`.
@@ -123,8 +123,8 @@ def read_labels(dataset: Dataset) -> Tensor | None:
 class Survey:
     """The sizes and gaps of a set of series.
 
-    `sizes` and `ends` are the samples of each, with and without the NaN that all its channels end in; `num_missing`
-    counts every NaN; `padded` says that none stands before such an end.
+    `sizes` counts the samples of each series; `ends` leaves out the NaN in which all its channels end. `num_missing`
+    counts every NaN. `padded` says that NaN stand only at such ends.
     """
 
     channels: int
@@ -135,10 +135,10 @@ class Survey:
 
 
 def survey(arrays: Iterable[np.ndarray]) -> Survey:
-    """Looks at series `(channels, length)` one by one.
+    """Surveys series `(channels, length)`, one by one.
 
     Raises:
-        ValueError: for no series, series of unequal channels, or one with a channel without any value.
+        ValueError: for no series, different numbers of channels, or a channel without any value.
     """
     found = Survey(0, [], [], 0, True)
     for index, series in enumerate(arrays):
@@ -161,7 +161,7 @@ def survey(arrays: Iterable[np.ndarray]) -> Survey:
 
 
 def fill_series(series: np.ndarray, padded: bool, length: int | None = None) -> np.ndarray:
-    """One series `(channels, length)` without its gaps, stretched to `length` (default: not stretched)."""
+    """Fills the gaps of one series `(channels, length)` and stretches it to `length`, by default not at all."""
     known = ~np.isnan(series)
     if padded:
         end = int(known.any(0).nonzero()[0][-1]) + 1
@@ -175,15 +175,15 @@ def fill_series(series: np.ndarray, padded: bool, length: int | None = None) -> 
 
 
 def fill_gaps(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Series `(channels, length)` with gaps to one array `(series, channels, length)` without.
+    """Fills the gaps of series `(channels, length)` and joins them in one array `(series, channels, length)`.
 
-    Two policies, one for each kind of dataset. Where series differ in length, or NaN stands only at their ends (the
-    archive's padding), the series are of unequal length: each is stretched linearly to the longest, so that its whole
-    shape stays. Where NaN stands anywhere else, values are missing: each is interpolated linearly in time, and
+    There are two policies, one for each kind of dataset. If series differ in length, or NaN stands only at their ends
+    (the archive's padding), the series have unequal lengths: each is stretched linearly to the longest, so that its
+    whole shape stays. If NaN stands anywhere else, values are missing: each is interpolated linearly in time, and
     takes the nearest known value at the ends.
 
     Raises:
-        ValueError: for series of unequal channels, or one with a channel without any value.
+        ValueError: for different numbers of channels, or a channel without any value.
     """
     found = survey(arrays)
     return np.stack([fill_series(series, found.padded, max(found.sizes)) for series in arrays])

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..models.distributed import num_processes
 
 
-MEMORY_SHARE = 0.25  # of the free memory of the machine and of the device; series that need more are streamed
+MEMORY_SHARE = 0.25  # share of the free memory, of machine and device; series that need more are streamed
 CHUNK_VALUES = 2**22  # values that a pass over all series holds at a time
 
 
@@ -24,7 +24,7 @@ class StreamedValues:
 
     Args:
         dataset: with a column `values` of `(channels, length)`, or of `(length,)` for one channel.
-        device (*optional*, defaults to the CPU): of the tensors that it gives.
+        device (*optional*, defaults to the CPU): the device of the tensors that are read.
 
     Raises:
         ValueError: for a dataset that is empty or without such a column; rows of another shape than the first are
@@ -84,7 +84,7 @@ def open_values(dataset: Dataset, device: torch.device) -> Values:
 
 
 def chunks(values: Values) -> Iterator[Tensor]:
-    """All series in their order, in parts of `CHUNK_VALUES` or one series."""
+    """All series in their order, in parts of up to `CHUNK_VALUES` values, but at least one series."""
     return iter(values.split(max(CHUNK_VALUES // math.prod(values.shape[1:]), 1)))
 
 

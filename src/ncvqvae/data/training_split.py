@@ -15,11 +15,11 @@ from .streaming import StreamedValues, Values, chunks, column_array, open_values
 
 @dataclass
 class TrainingData:
-    """A training split on the device that trains, or streamed to it where it is too large; see `open_values`.
+    """A training split on the training device, or streamed there if it is too large; see `open_values`.
 
     Attributes:
         values: `(series, channels, length)`, in the units of the data.
-        labels: `(series,)`, or `None` where there are no classes.
+        labels: `(series,)`, or `None` without classes.
         label_names: the classes, in the order of their indices.
         train, held_out: indices of the series to train on, and of those to watch the training with.
         name: the dataset's name in the UCR or UEA archive, or `None` for other series.
@@ -34,7 +34,7 @@ class TrainingData:
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, seed: int, validation_fraction: float) -> "TrainingData":
-        """Reads a dataset, and holds out `validation_fraction` of each class; `seed` draws which.
+        """Reads a dataset, and holds out `validation_fraction` of each class; `seed` decides which series.
 
         Raises:
             ValueError: for an empty split, or a class with fewer than two series.
@@ -67,10 +67,10 @@ class TrainingData:
 
 
 def evaluation_split(data: DatasetDict, seed: int, validation_fraction: float) -> tuple[Dataset, Dataset, str]:
-    """The series that a model was trained on, the series to judge it by, and the name of the second kind.
+    """The series that a model was trained on, the series to judge it by, and the kind of the latter.
 
-    It is judged by the `"test"` split where there is one, else by the `"held-out"` part of the training split, else by
-    the `"training"` series themselves.
+    The model is judged by the `"test"` split if there is one, else by the `"held-out"` part of the training split,
+    else by the `"training"` series themselves.
     """
     if "test" in data:
         return data["train"], data["test"], "test"
@@ -83,7 +83,7 @@ def evaluation_split(data: DatasetDict, seed: int, validation_fraction: float) -
 def split_series(dataset: Dataset, seed: int, validation_fraction: float) -> tuple[Tensor, Tensor]:
     """Indices of the series of a training split to train on, and of those held out.
 
-    Series with one value in the column `series`, where there is one, stay on one side: they are windows of one
+    Series that share a value in the column `series`, if the split has one, stay on one side: they are windows of one
     recording.
     """
     groups = None
@@ -125,8 +125,8 @@ def hold_out(
 ) -> tuple[Tensor, Tensor]:
     """Indices of the series to train on and of those held out, `fraction` of each class, rounded.
 
-    `groups` `(series,)` numbers the source of each series, such as the recording that windows were cut from. Whole
-    sources are held out then, so that no source is on both sides.
+    `groups` `(series,)` numbers the source of each series, such as the recording that windows were cut from. Then
+    whole sources are held out, so that no source is on both sides.
     """
     if groups is not None:
         numbers, source = groups.unique(return_inverse=True)

@@ -32,18 +32,18 @@ def load_ucr(
     """The official `train` and `test` splits of a dataset of the archives, cached.
 
     Args:
-        name: as the archive spells it, `"GunPoint"`.
-        data_dir (*optional*): the folder of the archive that holds `<name>/<name>_TRAIN.tsv`. Where it lacks the
-            dataset, or is not given, the package aeon provides it: it contains some sets and downloads all others.
-        cache_dir (*optional*): of Hugging Face datasets.
-        repo_id (*optional*): a dataset repository on the Hub that `ncvqvae publish-data` filled, instead of both.
+        name: the dataset's name as the archive spells it, such as `"GunPoint"`.
+        data_dir (*optional*): the folder of the archive that holds `<name>/<name>_TRAIN.tsv`. If it lacks the
+            dataset or is not given, the package aeon provides it: aeon contains some sets and downloads all others.
+        cache_dir (*optional*): the cache of Hugging Face datasets.
+        repo_id (*optional*): a dataset repository on the Hub that `ncvqvae publish-data` filled; it replaces both.
 
     Returns:
         A `DatasetDict` with columns `values` `(channels, length)` and `label`. Missing values are interpolated,
-        series of unequal length stretched: see `fill_gaps`.
+        and series of unequal length are stretched; see `fill_gaps`.
 
     Raises:
-        ValueError: for a name that no source has, with the closest that one does, or for an empty split.
+        ValueError: for a name that no source has (the message lists the closest names), or for an empty split.
     """
     if repo_id is not None:
         return datasets.load_dataset(repo_id, name, cache_dir=cache_dir and str(cache_dir))
@@ -64,8 +64,9 @@ class UCRConfig(datasets.BuilderConfig):
 
 
 class UCR(datasets.ArrowBasedBuilder):
-    """One configuration for each dataset. Raise `VERSION` whenever what is built changes: it is part of the cache's
-    key.
+    """Builds the datasets of the archives, one configuration for each.
+
+    Raise `VERSION` whenever the built data change: it is part of the cache's key.
     """
 
     VERSION = datasets.Version("1.0.0")
@@ -122,8 +123,9 @@ def _source(name: str, data_dir: str | Path | None) -> dict[str, str]:
 
 
 def read_split(folder: Path | None, name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
-    """Series `(channels, length)` with their gaps, and their classes, of one split: from `<name>_TRAIN.tsv` or
-    `<name>_TEST.tsv` in a folder, or from aeon.
+    """The series `(channels, length)` of one split, with their gaps, and their classes.
+
+    They come from `<name>_TRAIN.tsv` or `<name>_TEST.tsv` in `folder`, or from aeon if there is no folder.
     """
     return _read_aeon(name, split) if folder is None else _read_tsv(folder, name, split)
 
@@ -158,7 +160,7 @@ def _read_aeon(name: str, split: str) -> tuple[list[np.ndarray], list[str]]:
 def _ticking(description: str) -> Iterator[None]:
     """A bar that shows the time passed, because aeon does not tell the size of its downloads."""
     done = threading.Event()
-    shown = None if is_first_process() else True  # None: where there is a terminal
+    shown = None if is_first_process() else True  # None shows the bar on a terminal only
     with tqdm(desc=description, bar_format="{desc} {elapsed}", disable=shown, leave=False) as bar:
 
         def tick() -> None:
@@ -175,7 +177,7 @@ def _ticking(description: str) -> Iterator[None]:
 
 
 def _aeon_folder(name: str) -> str | None:
-    """`None` for a set inside aeon, else a folder next to the cache; aeon would write into its own package."""
+    """`None` for a set inside aeon, else a folder next to the cache: aeon would write into its own package."""
     import aeon.datasets
 
     if (Path(aeon.datasets.__file__).parent / "data" / name).is_dir():

@@ -52,10 +52,10 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
     """The app, ready for `launch(**LAUNCH)`; its API has the endpoints `/load`, `/generate` and `/reconstruct`.
 
     Args:
-        checkpoint (*optional*, defaults to `default_checkpoint`): the first one, a folder or an id on the Hub.
+        checkpoint (*optional*, defaults to `default_checkpoint`): the checkpoint to start with, a folder or an id.
 
     Raises:
-        ValueError: for a checkpoint that is none.
+        ValueError: for a name without a checkpoint.
     """
     checkpoint = checkpoint or default_checkpoint()
     config = load(checkpoint).config
@@ -82,7 +82,7 @@ def default_checkpoint() -> str:
 
 
 def _generate_tab(chosen: gr.Textbox, config: MaskGITConfig) -> list[gr.components.Component]:
-    """Draws the tab, and returns what `choose` sets."""
+    """Builds the tab; returns the components that `choose` sets."""
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
             # Custom values, so that a client of the API may name a class of another checkpoint.
@@ -130,7 +130,7 @@ def _reconstruct_tab(chosen: gr.Textbox) -> None:
 
 @contextmanager
 def messages() -> Iterator[None]:
-    """Shows what a user can put right as one line in the app, without a trace."""
+    """Shows errors that a user can put right in one line of the app, without a trace."""
     try:
         yield
     except user_errors() as error:
@@ -161,7 +161,7 @@ def generate(
 ) -> list:
     """Generates series; returns a sentence, pictures of the series, their spectrogram and codes, and a CSV.
 
-    A setting that is `None` is the checkpoint's.
+    The checkpoint decides a setting that is `None`.
     """
     if seed is None:
         raise ValueError("give a seed, a whole number such as 0")

@@ -16,7 +16,7 @@ from ..runtime import first_line
 
 @lru_cache(maxsize=4)
 def load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
-    """The model in evaluation mode, on a GPU where there is one; raises `ValueError` for what is no checkpoint."""
+    """Loads the model as `load_model` does; raises `ValueError` for a name without a checkpoint."""
     if not checkpoint.strip():
         raise ValueError("name a checkpoint: a folder, or an id on the Hub")
     return load_model(MaskGITForTimeSeriesGeneration, checkpoint.strip())
@@ -24,7 +24,7 @@ def load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
 
 @lru_cache(maxsize=4)
 def real_series(dataset: str | None) -> tuple[tuple[Tensor, Tensor | None] | None, str]:
-    """The training split of a dataset or `None`, and a sentence on which of them it is."""
+    """The training split of a dataset, or `None`, and a sentence that says which."""
     if dataset is None:
         return None, "The checkpoint does not name the dataset it was trained on, so that no real series are shown."
     try:
@@ -41,7 +41,7 @@ def read_given(file: str | None, text: str, channels: int, length: int) -> tuple
     """Series `(series, channels, length)` from a file or a text, with their labels.
 
     Raises:
-        ValueError: for neither or both, for what holds no series, or series of another shape.
+        ValueError: for neither or both of them, for an input without series, or series of another shape.
     """
     if file and text.strip():
         raise ValueError("give a file or numbers, not both")

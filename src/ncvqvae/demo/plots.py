@@ -13,7 +13,7 @@ from ..evaluation.plots import FAINT, MADE, MOST_CLASSES, MOST_SERIES, REAL
 
 
 MOST_GRIDS = 3  # side by side; more are too small to read
-MOST_NUMBERS = 200  # cells of a grid with a number in each
+MOST_NUMBERS = 200  # a grid with more cells shows no numbers
 Labelled = tuple[Tensor, Tensor | None]  # series `(series, channels, length)` and their classes `(series,)`
 
 
@@ -82,7 +82,7 @@ def codes_figure(codes: Tensor, shape: tuple[int, int], titles: Sequence[str]) -
 
 
 def reconstruction_figure(values: Tensor, reconstruction: Tensor, titles: Sequence[str]) -> Figure:
-    """The first series and what their codes make of them, in panels of their own."""
+    """The first series and their reconstructions, a panel for each."""
     count = min(len(values), MOST_GRIDS)
     figure = _figure(3.2)
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]

@@ -19,7 +19,7 @@ TASK = "time-series-generation"
 TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
 NEEDED = ("checkpoint", "weights_sha256", "dataset", "seeds", "network", "scores", "published")  # of metrics.json
 PICTURES = ("samples.png", "nearest.png")
-# Said of an id without an organisation.
+# What the card says about an id without an organisation.
 BARE_NAME = """`$name` is a folder of that name in the working directory, such as the one in `model_cards/` of the
 source. On the Hub the id is `<organisation>/$name`, whoever publishes it.
 
@@ -50,8 +50,8 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
     The optional `notes.md` becomes part of the card. An id without an organisation is a folder's name.
 
     Raises:
-        ValueError: for a folder that lacks one of these files, with the command that makes it, or that was measured
-            on another dataset than it was trained on.
+        ValueError: for a folder that lacks one of these files (the message names the command that makes it), or that
+            was measured on another dataset than it was trained on.
     """
     fields = _fields(folder, repo_id, config)
     data = ModelCardData(

@@ -26,32 +26,32 @@ PACKAGE_FOLDER = Path(__file__).parents[1]
 # The files of a checkpoint's folder that are sent.
 WANTED: tuple[str, ...] = ("README.md", "config.json", "model.safetensors", "model.sha256", "recipe.yaml")
 WANTED += ("metrics.json", "notes.md", "report.md", "*.py", "*.png")
-# The same for an app's folder, and for this package.
+# The files of an app's folder, and of this package, that are sent.
 APP = ("README.md", "requirements.txt", "packages.txt", "*.py")
 PACKAGE = ("*.py", "*.md", "*.json")
 
 
 class Sent(NamedTuple):
-    """The files sent, or to be sent, by their names on the Hub; the address of the commit, or of the repository."""
+    """The files by their names on the Hub; the address of the commit, or of the repository if nothing was sent."""
 
     files: dict[str, Path]
     address: str
-    card_kept: bool = False  # as a person has edited it
+    card_kept: bool = False  # because a person has edited it
 
 
 def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
-    """Sends a checkpoint's folder to the Hub as one commit, after it has checked it and written its card.
+    """Checks a checkpoint's folder, writes its card, and sends the folder to the Hub as one commit.
 
     Args:
-        folder: what training left, with what `ncvqvae evaluate FOLDER --out FOLDER` adds.
+        folder: the output folder of a training, with the files that `ncvqvae evaluate FOLDER --out FOLDER` adds.
         repo_id: `organisation/name`; it is created where it does not exist. Files of an earlier version that the
             folder no longer holds are deleted there.
-        private: create a private repository; the default is the organisation's. An existing repository stays as it is.
+        private: create a private repository; the default is the organisation's. An existing repository is not changed.
         dry_run: check and write the card, but send nothing.
 
     Raises:
-        ValueError: for a folder that is no whole checkpoint of ours, was changed, or has no or other figures; a name
-            that the Hub does not take, or a public one with `private`; no token, no right or no network.
+        ValueError: for a folder that is no whole checkpoint of ours, was changed, or has no figures of its weights;
+            for a name that the Hub does not take, or a public one with `private`; for no token, right or network.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
@@ -63,7 +63,7 @@ def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bo
 
 
 def check_repo_id(repo_id: str) -> None:
-    """Raises `ValueError` for what is not `organisation/name`."""
+    """Raises `ValueError` for an id that is not `organisation/name`."""
     try:
         validate_repo_id(repo_id)
         named = "/" in repo_id
@@ -74,7 +74,7 @@ def check_repo_id(repo_id: str) -> None:
 
 
 def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, private: bool = False) -> str:
-    """Sends both splits of a dataset of the archive to a dataset repository, as a configuration of its name.
+    """Sends both splits of a dataset of the archive to a dataset repository, as a configuration named after it.
 
     `load_dataset(repo_id, name)` and `load_ucr(name, repo_id=repo_id)` read them back exactly. Raises `ValueError` as
     `publish` does. Returns the address of the repository.
@@ -107,7 +107,7 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
     folder = Path(folder)
     check_repo_id(repo_id)
     _check_space(folder)
-    # A checkpoint may be a link to a folder elsewhere, into which `rglob` of the whole would not look.
+    # A checkpoint may be a link to a folder elsewhere, which `rglob` would not enter.
     checkpoints = [config.parent for config in sorted(folder.glob("*/config.json"))]
     for checkpoint in checkpoints:
         check_checkpoint(checkpoint)
@@ -127,7 +127,7 @@ def _check_space(folder: Path) -> None:
         raise ValueError(f"{folder} is not a Space: it must hold README.md, app.py and requirements.txt")
     card = folder / "README.md"
     try:
-        # Without the lines of --- there are no metadata, and the client would warn of that.
+        # Without the lines of --- the card has no metadata, and the client would warn.
         sdk = SpaceCard.load(card).data.sdk if card.read_text().startswith("---\n") else None
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"the metadata at the head of {card} cannot be read: {one_line(error)}") from None
@@ -147,7 +147,7 @@ def _send(files: dict[str, Path], repo_id: str, private: bool, kind: str = "mode
     with _explained(repo_id) as api:
         _create(api, repo_id, private, kind)
         there = api.list_repo_files(repo_id, repo_type=kind)
-        # Not upload_folder, which may make several commits: a reader would see new figures beside old weights.
+        # upload_folder may make several commits: a reader could see new figures beside old weights.
         changes = [CommitOperationAdd(name, path) for name, path in files.items()]
         changes += [CommitOperationDelete(name) for name in _stale(there, kind) if name not in files]
         message = f"{repo_id.split('/')[-1]}: {len(files)} files"
@@ -171,7 +171,7 @@ def _create(api: HfApi, repo_id: str, private: bool, kind: str) -> None:
     except RepositoryNotFoundError:
         try:
             sdk = "gradio" if kind == "space" else None
-            # Without a wish it is the organisation's default.
+            # `None` takes the organisation's default.
             api.create_repo(repo_id, private=private or None, repo_type=kind, space_sdk=sdk)
         except HfHubHTTPError as error:
             if error.response.status_code != 409:
@@ -190,7 +190,7 @@ def _said(error: HfHubHTTPError) -> str:
 
 @contextmanager
 def _explained(repo_id: str) -> Iterator[HfApi]:
-    """Turns what goes wrong on the way to the Hub into a `ValueError` of one line."""
+    """A client of the Hub; errors of Hub and network become a `ValueError` of one line."""
     if get_token() is None:
         raise ValueError("there is no token for the Hub; run hf auth login, or set HF_TOKEN")
     api = HfApi()
@@ -208,7 +208,7 @@ def _explained(repo_id: str) -> Iterator[HfApi]:
         raise ValueError(reason if status in (401, 404) else f"{reason} (the Hub says: {_said(error)})") from None
     except httpx.RequestError as error:
         raise ValueError(f"the Hub at {api.endpoint} cannot be reached: {error}") from None
-    except RuntimeError as error:  # of a large file's upload
+    except RuntimeError as error:  # raised by the upload of a large file
         raise ValueError(f"the upload failed, and {repo_id} is as it was: {error}") from None
 
 
@@ -228,7 +228,7 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration:
 
 
 def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
-    """Raises `ValueError` unless the folder holds this package's code, all of it: strangers run it."""
+    """Raises `ValueError` unless the folder holds this package's code, whole and unchanged: strangers run it."""
     remedy = f"write the code of this version there with python -m ncvqvae.hub.refresh {folder}"
     for file in sorted(folder.glob("*.py")):
         ours = PACKAGE_FOLDER / "models" / file.name

@@ -1,7 +1,7 @@
-"""Brings checkpoints' folders up to this version of the package: `python -m ncvqvae.hub.refresh FOLDER ...`.
+"""Updates folders of checkpoints to this version of the package: `python -m ncvqvae.hub.refresh FOLDER ...`.
 
-The code beside the weights is written anew, and card and report are rendered from `metrics.json`. Weights, figures and
-pictures stay as they are. `make cards` does this for every shipped checkpoint.
+It writes the code beside the weights anew, and renders card and report from `metrics.json`. Weights, figures and
+pictures do not change. `make cards` does this for every shipped checkpoint.
 """
 
 import json
@@ -19,10 +19,10 @@ from .card import render_card
 
 
 def refresh(folder: Path) -> None:
-    """Writes code, card and report of one checkpoint's folder, and the code's names into a `config.json` without them.
+    """Writes code, card and report of a checkpoint's folder. A `config.json` without the code's names gets them.
 
-    The card is named after the folder, as those of shipped checkpoints are. A folder without `metrics.json` gets its
-    code only.
+    The card is named after the folder, as the cards of shipped checkpoints are. A folder without `metrics.json` gets
+    its code only.
 
     Raises:
         ValueError: for a folder that holds no whole checkpoint, or whose figures no card can be made from.

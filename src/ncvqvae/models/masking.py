@@ -20,7 +20,7 @@ def training_mask(
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Which codes to mask, `(batch, num_codes)`, at least one a sample, at positions drawn uniformly.
+    """Draws which codes to mask, `(batch, num_codes)`: at least one in each sample, at uniform positions.
 
     The ratio is drawn for each sample at a uniformly random progress, so it averages 2 / pi. (The thesis' baseline
     masks the complement, and draws one ratio for a batch.)
@@ -32,16 +32,16 @@ def training_mask(
 
 
 def draw(logits: Tensor, temperature: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-    """One of the codes at each position, and its probability, from `(..., codebook_size)` to `(...)`.
+    """Draws a code at each position from logits `(..., codebook_size)`; returns codes and their probabilities `(...)`.
 
-    By inverting the cumulative distribution, which needs one random number a position and not one a code.
+    It inverts the cumulative distribution, which needs one random number for each position, not one for each code.
     """
     probabilities = (logits.float() / temperature).softmax(-1)
     cumulative = probabilities.cumsum(-1)
     uniform = torch.rand(logits.shape[:-1], generator=generator, device=logits.device)[..., None]
     # The first code whose cumulative probability is beyond the number: never one of probability zero.
     codes = torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True)
-    codes = codes.clamp_max(logits.shape[-1] - 1)  # a product may round up to the last
+    codes = codes.clamp_max(logits.shape[-1] - 1)  # the product may round up to the last sum
     return codes[..., 0], probabilities.gather(-1, codes)[..., 0]
 
 
@@ -51,7 +51,7 @@ def least_confident(
     noise_scale: float,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Indices `(batch, count)` of the codes to mask again, of those just drawn with `probabilities` `(batch, drawn)`.
+    """Indices `(batch, count)` of the codes to mask again, among codes drawn with `probabilities` `(batch, drawn)`.
 
     Confidence is the logarithm of the probability plus Gumbel noise times `noise_scale`.
     """
@@ -69,14 +69,16 @@ def decode_iteratively(
     choice_temperature: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Codes `(batch, num_codes)` in `num_steps` parallel steps: draw all that are masked, keep the most confident.
+    """Draws codes `(batch, num_codes)` in `num_steps` parallel steps.
+
+    Each step draws all codes that are still masked, and keeps the most confident ones.
 
     Args:
         predict: takes `codes` `(batch, num_codes)` and the positions `(batch, masked)` that are still masked, where
             the codes mean nothing; returns logits `(batch, masked, codebook_size)` at those positions.
         logits: the prediction for a sample with all codes masked, `(batch, num_codes, codebook_size)`. It is the same
             for all samples of a class, so the caller computes it once.
-        temperature: of the codes drawn.
+        temperature: divides the logits of each draw.
         choice_temperature: scale of the noise on the confidence, annealed to 0 as the decoding proceeds.
     """
     batch, num_codes, _ = logits.shape

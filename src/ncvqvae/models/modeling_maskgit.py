@@ -40,9 +40,9 @@ class MaskGITOutput(ModelOutput):
 class MaskGITGenerateOutput(ModelOutput):
     """
     Args:
-        values (`torch.FloatTensor` of shape `(num_samples, channels, length)`): in the units of the data.
-        codes (`torch.LongTensor` of shape `(num_samples, num_codes)`, *optional*).
-        labels (`torch.LongTensor` of shape `(num_samples,)`, *optional*): class of each; `num_labels` means none.
+        values (`torch.FloatTensor` of shape `(num_samples, channels, length)`): series in the units of the data.
+        codes (`torch.LongTensor` of shape `(num_samples, num_codes)`, *optional*): their codes.
+        labels (`torch.LongTensor` of shape `(num_samples,)`, *optional*): their classes; `num_labels` means none.
     """
 
     values: Tensor | None = None
@@ -101,7 +101,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         """See `NCVQVAEPreTrainedModel.from_pretrained`."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model.tokenizer.requires_grad_(False)  # loading has made new parameters of it
+        model.tokenizer.requires_grad_(False)  # loading has made its parameters anew
         return loaded
 
     def train(self, mode: bool = True) -> "MaskGITForTimeSeriesGeneration":
@@ -210,22 +210,22 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         return_labels: bool = False,
         precision: Literal["auto", "no", "bf16"] | None = None,
     ) -> Tensor | MaskGITGenerateOutput:
-        """Generates series. The configuration has the settings that are not given: those that suit the checkpoint.
+        """Generates series. The configuration of the checkpoint decides the settings that are not given.
 
         Args:
             num_samples (`int`, *optional*): how many; defaults to one for each label given, else to 1.
             labels (*optional*): a class, as its index or its name, or one for each sample. `None` draws classes at the
                 shares of the training split. `"null"` samples without a class, which is worse and less steady.
             num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better.
-            temperature (`float`, *optional*): of the codes drawn; lower is more typical and less diverse.
-            choice_temperature (`float`, *optional*): of the noise in the choice of the codes to keep.
+            temperature (`float`, *optional*): randomness of the codes drawn; lower is more typical and less diverse.
+            choice_temperature (`float`, *optional*): scale of the noise in the choice of the codes to keep.
             guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598);
                 above 1 the class is followed more closely, at twice the cost.
             generator (`torch.Generator`, *optional*): on the model's device; the same state gives the same series.
-            batch_size (`int`, defaults to 256): samples at a time, which bounds memory. Another draws other series.
+            batch_size (`int`, defaults to 256): samples at a time, to bound memory. Another size draws other series.
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
-            precision (`str`, *optional*): `"no"` is float32, `"bf16"` bfloat16, `"auto"` the latter where the hardware
-                multiplies it. Another draws other series.
+            precision (`str`, *optional*): `"no"` is float32, `"bf16"` is bfloat16, `"auto"` is bfloat16 where the
+                hardware multiplies it. Another precision draws other series.
 
         Returns:
             Series `(num_samples, channels, length)` in the units of the data, or the output above.

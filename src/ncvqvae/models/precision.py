@@ -1,17 +1,17 @@
-"""Which precision products are computed in."""
+"""Chooses the precision in which products are computed."""
 
 import torch
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context of a precision.
+    """A context in which products have a precision.
 
     Args:
-        precision: `"no"` is float32, `"bf16"` bfloat16 for products and convolutions (what must not lose digits opts
-            out), `"auto"` the latter where the hardware has it.
+        precision: `"no"` is float32. `"bf16"` is bfloat16 for products and convolutions; code that must not lose
+            digits opts out. `"auto"` is bfloat16 where the hardware has it.
 
     Raises:
-        ValueError: for another.
+        ValueError: for another precision.
     """
     if precision not in ("auto", "no", "bf16"):
         raise ValueError(f'precision must be "auto", "no" or "bf16", found {precision!r}')
@@ -20,7 +20,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16, rather than emulating it (of old versions of PyTorch: not known)."""
+    """Whether the hardware multiplies bfloat16 itself; `False` on a CPU if PyTorch is too old to tell."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()

@@ -1,4 +1,4 @@
-"""The projector that the self-supervised objective sees, and iterative normalisation. Used in training only."""
+"""The projector before the self-supervised objective, and iterative normalisation. Only training uses them."""
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class IterativeNorm(nn.Module):
         self.num_iterations, self.momentum, self.epsilon = num_iterations, momentum, epsilon
         self.weight, self.bias = nn.Parameter(torch.empty(num_features)), nn.Parameter(torch.empty(num_features))
         self.running_mean = nn.Buffer(torch.empty(self.num_groups, 1, self.group_size))
-        # The groups' matrices one below the other, in a shape for which PyTorch can write identities.
+        # The groups' matrices are stacked, in a shape for which PyTorch can write identities.
         self.running_whitening = nn.Buffer(torch.empty(num_features, self.group_size, 1))
         self.reset_parameters()
 
@@ -57,7 +57,7 @@ class IterativeNorm(nn.Module):
         normalised = covariance / trace
         root = 1.5 * identity - 0.5 * normalised  # the first iteration, from the identity
         for _ in range(self.num_iterations - 1):
-            root = torch.baddbmm(root, root @ root, root @ normalised, beta=1.5, alpha=-0.5)  # all commute
+            root = torch.baddbmm(root, root @ root, root @ normalised, beta=1.5, alpha=-0.5)  # all matrices commute
         whitening = root / trace.sqrt()
         self.running_mean.copy_(torch.lerp(self.running_mean, mean.detach(), self.momentum))
         stacked = whitening.detach().reshape(self.running_whitening.shape)
@@ -66,10 +66,10 @@ class IterativeNorm(nn.Module):
 
 
 class Projector(nn.Module):
-    """Views, each latents `(batch, dim, frequencies, width)`, to projections `(batch, projector_dim)`.
+    """Projects views, each latents `(batch, dim, frequencies, width)`, to `(batch, projector_dim)`.
 
-    Average and maximum over all positions, concatenated in this order, then a three-layer perceptron; VIbCReg ends it
-    with iterative normalisation (NC-VQVAE, arXiv 2408.16613).
+    A three-layer perceptron takes the average and the maximum over all positions, concatenated in this order. For
+    VIbCReg it ends with iterative normalisation (NC-VQVAE, arXiv 2408.16613).
     """
 
     def __init__(self, dim: int, projector_dim: int, iterative_norm: bool):

@@ -50,17 +50,17 @@ def vibcreg_loss(
         variance = covariance = torch.zeros((), device=first.device)
         for centred, squares in (_centre(first), _centre(second)):
             variance = variance + F.relu(1 - (squares / (len(centred) - 1) + 1e-4).sqrt()).mean()
-            # The smallest square, here and below, leaves a dimension without variance a gradient of zero.
+            # The least square, here and below, gives a dimension without variance a gradient of zero.
             covariance = covariance + _normalised_covariance(centred / squares.clamp_min(1e-24).sqrt())
     return invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A non-contrastive objective: everything that the rest of the package needs to know of it.
+    """A non-contrastive objective, with all that the rest of the package needs to know about it.
 
     Args:
-        loss: of two batches of projections `(batch, dim)`.
+        loss: a function of two batches of projections `(batch, dim)`.
         weight: default of `NCVQVAEConfig.ssl_weight`.
         whitened: whether the projector ends with iterative normalisation.
     """
@@ -70,7 +70,7 @@ class Objective:
     whitened: bool = False
 
 
-# By the name in `NCVQVAEConfig.ssl_objective`. The weights are the thesis'.
+# The objectives by their names in `NCVQVAEConfig.ssl_objective`. The weights are the thesis'.
 OBJECTIVES = {
     "barlow_twins": Objective(barlow_twins_loss, weight=1.0),
     "vibcreg": Objective(vibcreg_loss, weight=0.01, whitened=True),
@@ -78,7 +78,7 @@ OBJECTIVES = {
 
 
 def _centre(projections: Tensor) -> tuple[Tensor, Tensor]:
-    """Less the mean of each dimension, and the sums of squares of that (`std` and `var` are slow here on a CPU)."""
+    """Projections minus the mean of each dimension, and their sums of squares (`std` and `var` are slow on a CPU)."""
     centred = projections - projections.mean(0)
     return centred, centred.square().sum(0)
 
