@@ -18,6 +18,7 @@ from ncvqvae.models.cpu_kernels import (
     normalised_linear,
     replicate_pad,
     rounded_rows,
+    sums_by_code,
     tabulated,
     transposed_convolution,
 )
@@ -237,3 +238,10 @@ def test_a_gram_product_is_the_sum_of_squares_of_the_product(shape):
         for leaf in [first.clone().requires_grad_()]
     ]
     torch.testing.assert_close(*with_itself)
+
+
+@pytest.mark.parametrize("num_codes", [32, 2048])
+def test_sums_by_code_are_those_of_a_loop_for_few_codes_and_for_many(num_codes):
+    points, codes = torch.randn(300, 8, dtype=torch.float64), torch.randint(num_codes, (300,))
+    expected = torch.stack([points[codes == code].sum(0) for code in range(num_codes)])
+    torch.testing.assert_close(sums_by_code(points, codes, num_codes), expected)
