@@ -13,10 +13,12 @@ SETTINGS = [
     "report_to=null",
     "validation_fraction=0.1",
     "tokenizer={working_length: 100, scale_each: true, channelwise: true, fold_frequencies: true, num_halvings: 2, "
-    "dim: 8, code_dim: 4, normalise_codes: true, codebook_size: 16, num_residual_blocks: 1, projector_dim: 8}",
+    "dim: 8, code_dim: 4, normalise_codes: true, codebook_size: 16, num_residual_blocks: 1, projector_dim: 8, "
+    "decoder_noise: true}",
     "views=[amplitude_resize]",
     "mixture={crop: 64, working_length: 100, num_synthetic: 30}",
     "tokenizer_training={max_steps: 12, batch_size: 8, save_steps: 5, eval_steps: 6, precision: 'no'}",
+    "decoder_training={max_steps: 12, batch_size: 8, save_steps: 5, eval_steps: 6, precision: 'no'}",
 ]
 
 
@@ -32,22 +34,26 @@ def states(model):
 
 
 def test_it_leaves_a_tokenizer_that_takes_series_of_every_shape(sets, tmp_path):
-    model, history = pretrain(sets, load_recipe(None, SETTINGS), tmp_path / "base", tmp_path / "work")
+    model, histories = pretrain(sets, load_recipe(None, SETTINGS), tmp_path / "base", tmp_path / "work")
     loaded = NCVQVAEModel.from_pretrained(tmp_path / "base")
     assert loaded.config.length is None and loaded.config.working_length == 100 and loaded.config.scale_each
     values = 7 + torch.randn(2, 3, 33)
     assert torch.equal(loaded.reconstruct(values), model.reconstruct(values))
-    assert [row["step"] for row in history.validation] == [6, 12]
-    assert 0 < history.validation[-1]["usage"] <= 1
+    for history in histories.values():
+        assert [row["step"] for row in history.validation] == [6, 12]
+        assert 0 < history.validation[-1]["usage"] <= 1
 
 
-def test_a_run_resumed_from_a_checkpoint_ends_with_the_bits_of_one_never_stopped(sets, tmp_path):
+@pytest.mark.parametrize("phase", ["tokenizer", "decoder"])
+def test_a_run_resumed_from_a_checkpoint_ends_with_the_bits_of_one_never_stopped(sets, phase, tmp_path):
     recipe = load_recipe(None, SETTINGS)
-    model, history = pretrain(sets, recipe, tmp_path / "base", tmp_path / "work")
-    (tmp_path / "work" / "tokenizer" / "checkpoint-12").rename(tmp_path / "gone")  # as if killed after step 10
-    again, history_again = pretrain(sets, recipe, tmp_path / "again", tmp_path / "work", resume=True)
+    model, histories = pretrain(sets, recipe, tmp_path / "base", tmp_path / "work")
+    (tmp_path / "work" / phase / "checkpoint-12").rename(tmp_path / "gone")  # as if killed after step 10
+    if phase == "tokenizer":
+        (tmp_path / "work" / "decoder").rename(tmp_path / "gone too")
+    again, histories_again = pretrain(sets, recipe, tmp_path / "again", tmp_path / "work", resume=True)
     first, second = states(model), states(again)
-    assert all(torch.equal(first[name], second[name]) for name in first) and history == history_again
+    assert all(torch.equal(first[name], second[name]) for name in first) and histories == histories_again
 
 
 def test_a_mixture_of_other_sets_is_not_resumed(sets, tmp_path):
@@ -59,5 +65,18 @@ def test_a_mixture_of_other_sets_is_not_resumed(sets, tmp_path):
 
 def test_training_lowers_the_error_of_held_out_series(sets, tmp_path):
     recipe = load_recipe(None, [*SETTINGS, "tokenizer_training.max_steps=120", "tokenizer_training.eval_steps=60"])
-    _, history = pretrain(sets, recipe, tmp_path / "base", tmp_path / "work")
-    assert history.training[-1]["time_loss"] < 0.7 * history.training[0]["time_loss"]
+    _, histories = pretrain(sets, recipe, tmp_path / "base", tmp_path / "work")
+    losses = [row["time_loss"] for row in histories["tokenizer"].training]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_second_phase_leaves_encoder_and_codebook_as_they_were(sets, tmp_path):
+    recipe = load_recipe(None, SETTINGS)
+    both, _ = pretrain(sets, recipe, tmp_path / "base", tmp_path / "work")
+    recipe.tokenizer["decoder_noise"] = False
+    first, _ = pretrain(sets, recipe, tmp_path / "first", tmp_path / "other")
+    expected = states(first)
+    changed = {
+        name.split(".")[0] for name, one in states(both).items() if not torch.equal(one, expected.get(name, one))
+    }
+    assert changed == {"from_code", "decoder"}

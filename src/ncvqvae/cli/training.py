@@ -112,10 +112,12 @@ def pretrain(options: argparse.Namespace) -> None:
     folder = options.output_dir or "ncvqvae-base"
     if process_state().is_main_process:
         print(f"{sum(map(len, sets.values()))} series of {len(sets)} sets: {', '.join(sets)}")
-    _, history = pretrain_tokenizer(sets, recipe, folder, options.work_dir, options.resume)
+    _, histories = pretrain_tokenizer(sets, recipe, folder, options.work_dir, options.resume)
     if process_state().is_main_process:
-        for name, value in (history.validation or history.training)[-1].items():
-            print(f"  {name.replace('_', ' ')}  {value:.4g}")
+        for phase, history in histories.items():
+            print(f"{phase}, {'held-out' if history.validation else 'training'} series")
+            for name, value in (history.validation or history.training)[-1].items():
+                print(f"  {name.replace('_', ' ')}  {value:.4g}")
         print(f"\nmodel: {folder}/")
 
 

@@ -13,6 +13,7 @@ from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
 from .integrity import check_config, check_weights, write_digests
+from .noise_input import NoiseInput
 from .resampling import coarsen, refine
 from .scaler import Moment, Scaler, moments_of
 from .time_frequency import TimeFrequency
@@ -143,6 +144,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             config.revival_threshold,
             config.normalise_codes,
         )
+        if config.decoder_noise:
+            self.noise = NoiseInput(config.dim)
         self.decoder = FoldedDecoder(channels, frequencies, *sizes) if folded else Decoder(channels, *sizes)
         self.post_init()
 
@@ -177,16 +180,25 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             usage=quantization.usage,
         )
 
-    def decode(self, codes: Tensor, length: int | None = None, moments: Tensor | None = None) -> Tensor:
+    def decode(
+        self,
+        codes: Tensor,
+        length: int | None = None,
+        moments: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """`codes` `(batch, num_codes)` to series `(batch, channels, length)`.
 
         Args:
             length (*optional*, defaults to the configuration's): samples of the series.
             moments (*optional*): `encode(...).moments`, to come back in the units of the data where each series was
                 scaled by itself.
+            generator (*optional*): draws noise that becomes fine detail, for a model with `decoder_noise`; without it
+                equal codes are equal series.
 
         Raises:
-            ValueError: for codes of another number than series of that length have, or outside the codebook.
+            ValueError: for codes of another number than series of that length have, or outside the codebook, or for a
+                generator where the model has no noise.
         """
         config = self.config
         length = config.length if length is None else length
@@ -204,7 +216,13 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             raise ValueError(f"codes must lie in 0 to {size - 1}, found {found}")
         vectors = F.embedding(codes, self.quantizer.codebook)
         quantized = vectors.view(-1, *grid, config.code_size).movedim(-1, 1)
-        scaled, _ = self.decode_latents(quantized, config.working(length))
+        noise = None
+        if generator is not None:
+            if not config.decoder_noise:
+                raise ValueError("the model's decoder takes no noise: leave the generator out")
+            shape = len(quantized), config.dim, *grid
+            noise = torch.randn(shape, generator=generator, device=generator.device).to(quantized.device)
+        scaled, _ = self.decode_latents(quantized, config.working(length), noise)
         channels = channels if config.channelwise else config.num_channels
         return self.scale.inverse(self.from_working(scaled, channels, length), moments)
 
@@ -239,15 +257,20 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             latents = self.to_code(latents)
         return F.normalize(latents.float(), dim=1) if self.config.normalise_codes else latents
 
-    def decode_latents(self, latents: Tensor, length: int | None = None) -> tuple[Tensor, Tensor]:
+    def decode_latents(
+        self, latents: Tensor, length: int | None = None, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Latents, quantized or not, to the scaled reconstruction and its spectrogram, in float32.
 
         `length` are the samples that the series are tokenized at; it defaults to those of the configuration's length.
+        `noise` is that of `decode`, `(batch, dim, frequencies, width)`.
         """
         length = self.time_frequency.length if length is None else length
         latents = latents.to(self.dtype)
         if self.config.code_dim is not None:
             latents = self.from_code(latents)
+        if noise is not None:
+            latents = self.noise(latents, noise.to(self.dtype))
         spectrogram = self.decoder(latents, length // self.time_frequency.hop + 1)
         spectrogram = spectrogram.to(self.time_frequency.gain.dtype)
         return self.time_frequency.inverse(spectrogram, length), spectrogram

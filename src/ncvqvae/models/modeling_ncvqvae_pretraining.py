@@ -59,6 +59,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
     def __init__(self, config: NCVQVAEConfig):
         super().__init__(config)
         self.tokenizer = NCVQVAEModel(config)
+        if config.decoder_noise:  # for `AdversarialDecoder`
+            self.tokenizer.noise.requires_grad_(False)
         if config.ssl_objective is not None:
             whitened = OBJECTIVES[config.ssl_objective].whitened
             self.projector = Projector(config.code_size, config.projector_dim, iterative_norm=whitened)

@@ -1,5 +1,6 @@
 """Pre-training of a tokenizer on many sets of series: `ncvqvae pretrain`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from ..runtime import bars_for_terminals, derived_seed, process_state
+from .adversarial import AdversarialDecoder
 from .augmentations import augment
 from .checkpoints import History
 from .loop import Inputs, Stage, fit
@@ -28,8 +30,10 @@ def pretrain(
     output_dir: str | Path,
     work_dir: str | Path | None = None,
     resume: bool = False,
-) -> tuple[NCVQVAEModel, History]:
+) -> tuple[NCVQVAEModel, dict[str, History]]:
     """Trains a tokenizer for series of every length on crops of many sets, and saves it.
+
+    A tokenizer with `decoder_noise` has a second phase, which trains its decoder alone; see `adversarial`.
 
     Args:
         sets: training series by the name of their set; see `load_mixture`.
@@ -37,7 +41,7 @@ def pretrain(
         output_dir, work_dir, resume: see `train`.
 
     Returns:
-        The tokenizer, in evaluation mode, and the history of its training.
+        The tokenizer, in evaluation mode, and the history of each phase, `tokenizer` and `decoder`.
 
     Raises:
         ValueError: for no sets, a folder that cannot be used, or a run to resume that was another.
@@ -47,16 +51,14 @@ def pretrain(
     with only_run_in(run.work_dir):
         sizes = {name: len(dataset) for name, dataset in sets.items()}
         note_run(run.work_dir, recipe.to_dict() | {"sets": sizes}, resume)
-        model, history = _train(sets, run)
+        model, histories = _train(sets, run)
         save(model, output_dir, recipe)
-    return model, history
+    return model, histories
 
 
-def _train(sets: dict[str, Dataset], run: Run) -> tuple[NCVQVAEModel, History]:
+def _train(sets: dict[str, Dataset], run: Run) -> tuple[NCVQVAEModel, dict[str, History]]:
     recipe, device = run.recipe, process_state().device
-    with bars_for_terminals():
-        kept, held_out = hold_out_series(sets, recipe.validation_fraction, recipe.seed)
-        mixture = mix(kept, recipe.mixture, recipe.seed)
+    crops = _Crops(sets, recipe)
     torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
     config = NCVQVAEConfig(length=None, **recipe.tokenizer)
     model = NCVQVAEForPreTraining(config).to(device)
@@ -64,19 +66,45 @@ def _train(sets: dict[str, Dataset], run: Run) -> tuple[NCVQVAEModel, History]:
     final = {name: getattr(config, name) for name in ("working_length", "scale_each")}
     config.working_length, config.scale_each = None, False
 
-    def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
-        crops = draw_crops(mixture, indices, recipe.mixture, generator)
-        return {"values": crops} | (
-            {"augmented_values": augment(crops, recipe.views, generator)} if recipe.views else {}
+    def views(indices: Tensor, generator: torch.Generator) -> Inputs:
+        drawn = crops.draw(indices, generator)
+        return {"values": drawn} | (
+            {"augmented_values": augment(drawn, recipe.views, generator)} if recipe.views else {}
         )
 
-    def evaluate(model: NCVQVAEForPreTraining) -> dict[str, float]:
-        generator = torch.Generator(device).manual_seed(0)
-        indices = torch.randint(len(held_out), (HELD_OUT_CROPS,), generator=generator, device=device)
-        return score_tokenizer(model.tokenizer, draw_crops(held_out, indices, recipe.mixture, generator))
+    def with_noise(indices: Tensor, generator: torch.Generator) -> Inputs:
+        drawn = crops.draw(indices, generator)
+        shape = len(drawn), config.dim, *config.grid(drawn.shape[-1])
+        return {"values": drawn, "noise": torch.randn(shape, generator=generator, device=device)}
 
-    stage = Stage("tokenizer", len(mixture), inputs, evaluate if len(held_out) else None)
-    history = fit(model, stage, recipe.tokenizer_training, run)
+    stage = Stage("tokenizer", len(crops.mixture), views, crops.score if len(crops.held_out) else None)
+    histories = {"tokenizer": fit(model, stage, recipe.tokenizer_training, run)}
+    if config.decoder_noise:
+        torch.manual_seed(derived_seed(recipe.seed, "decoder"))
+        judged = AdversarialDecoder(model.tokenizer).to(device)
+        # Batch norms and codebook stay as the first phase left them.
+        stage = replace(stage, name="decoder", inputs=with_noise, frozen=[model.tokenizer])
+        histories["decoder"] = fit(judged, stage, recipe.decoder_training, run)
     for name, value in final.items():
         setattr(config, name, value)
-    return model.tokenizer, history
+    return model.tokenizer, histories
+
+
+class _Crops:
+    """Crops of the series to train on, and of those that are held out."""
+
+    def __init__(self, sets: dict[str, Dataset], recipe: Recipe):
+        self.settings = recipe.mixture
+        with bars_for_terminals():
+            kept, self.held_out = hold_out_series(sets, recipe.validation_fraction, recipe.seed)
+            self.mixture = mix(kept, recipe.mixture, recipe.seed)
+
+    def draw(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        return draw_crops(self.mixture, indices, self.settings, generator)
+
+    def score(self, model: NCVQVAEForPreTraining | AdversarialDecoder) -> dict[str, float]:
+        """The scores of the same held-out crops at every call."""
+        device = model.tokenizer.device
+        generator = torch.Generator(device).manual_seed(0)
+        indices = torch.randint(len(self.held_out), (HELD_OUT_CROPS,), generator=generator, device=device)
+        return score_tokenizer(model.tokenizer, draw_crops(self.held_out, indices, self.settings, generator))

@@ -99,6 +99,7 @@ class Recipe:
         prior: architecture of stage 2 and how it samples by default.
         prior_training: how stage 2 is optimised.
         mixture: how series are drawn in pre-training.
+        decoder_training: how the second phase of pre-training, for a tokenizer with `decoder_noise`, is optimised.
         code_temperature: at 0 the prior learns the nearest codes. Above 0 codes are drawn anew at each step, with
             probability proportional to exp(-distance^2 / temperature); the reference has 1.
     """
@@ -113,6 +114,7 @@ class Recipe:
     prior_training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=256))
     code_temperature: float | int = 0.0
     mixture: MixtureSettings = field(default_factory=MixtureSettings)
+    decoder_training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def validate_parts(self) -> None:
         for section, config in (("tokenizer", NCVQVAEConfig), ("prior", MaskGITConfig)):
