@@ -2,7 +2,8 @@
 
 Convolutions run over time alone, with a fixed stride, so that one network serves series of every length. They keep the
 four axes `(batch, channels, 1, time)`, for PyTorch computes two-dimensional convolutions in channels last faster than
-one-dimensional ones.
+one-dimensional ones. Where there are as many positions as frames, a frame is two new samples: half the channels serve
+there, at a quarter of the cost.
 """
 
 import torch.nn.functional as F
@@ -36,10 +37,12 @@ class FoldedEncoder(nn.Module):
     def __init__(self, num_inputs: int, dim: int, num_halvings: int, num_residual_blocks: int):
         super().__init__()
         self.stride = 2**num_halvings
-        self.enter = _convolution(num_inputs, dim, 5)
+        width = -(-dim // 2)
+        self.enter = _convolution(num_inputs, width, 5)
         down: list[nn.Module] = []
         for _ in range(num_halvings):
-            down += [BatchNorm2d(dim), nn.GELU(), nn.Conv2d(dim, dim, (1, 4), (1, 2), (0, 1))]
+            down += [BatchNorm2d(width), nn.GELU(), nn.Conv2d(width, dim, (1, 4), (1, 2), (0, 1))]
+            width = dim
         self.down = nn.Sequential(*down)
         self.blocks = nn.Sequential(*[FoldedResidualBlock(dim) for _ in range(num_residual_blocks)])
         self.norm = BatchNorm2d(dim)
@@ -47,8 +50,13 @@ class FoldedEncoder(nn.Module):
     def forward(self, spectrogram: Tensor) -> Tensor:
         return self.norm(self.features(spectrogram)[-1])
 
+    @property
+    def norms(self) -> list[BatchNorm2d]:
+        """Those that take each of `features` in."""
+        return [self.down[0], self.blocks[0].norm1, self.norm]  # type: ignore[list-item]
+
     def features(self, spectrogram: Tensor) -> list[Tensor]:
-        """Hidden states `(batch, dim, 1, time)` before the halvings, after them, and after the blocks."""
+        """Hidden states `(batch, channels, 1, time)` before the halvings, after them, and after the blocks."""
         folded = spectrogram.flatten(1, 2)[:, :, None]
         missing = -folded.shape[-1] % self.stride
         if missing:
@@ -66,10 +74,11 @@ class FoldedDecoder(nn.Module):
         self.shape = channels, frequencies
         self.blocks = nn.Sequential(*[FoldedResidualBlock(dim) for _ in range(num_residual_blocks)])
         up: list[nn.Module] = []
-        for _ in range(num_halvings):
-            up += [nn.ConvTranspose2d(dim, dim, (1, 4), (1, 2), (0, 1)), FoldedResidualBlock(dim)]
+        for left in reversed(range(num_halvings)):
+            width = dim if left else -(-dim // 2)
+            up += [nn.ConvTranspose2d(dim, width, (1, 4), (1, 2), (0, 1)), FoldedResidualBlock(width)]
         self.up = nn.Sequential(*up)
-        self.norm, self.leave = BatchNorm2d(dim), _convolution(dim, channels * frequencies, 5)
+        self.norm, self.leave = BatchNorm2d(width), _convolution(width, channels * frequencies, 5)
 
     def forward(self, latents: Tensor, num_frames: int) -> Tensor:
         raised = self.leave(F.gelu(self.norm(self.up(self.blocks(latents)))))

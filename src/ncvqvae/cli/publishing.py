@@ -16,7 +16,8 @@ def add_evaluate(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="measure a checkpoint, next to the published models",
-        description="Measure a checkpoint. Writes metrics.json, report.md and pictures, in minutes on two cores.",
+        description="Measure a checkpoint. Writes metrics.json, report.md and pictures, in minutes on two cores. "
+        "A tokenizer for all series, such as ncvqvae-base, is measured on all sets at hand, without training on them.",
     )
     parser.set_defaults(run=evaluate)
     add = parser.add_argument
@@ -30,47 +31,79 @@ def add_evaluate(commands: Any) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    import hashlib
+    from ..training.run_folder import check_writable
+
+    model = _load_part(options.checkpoint, options.only)
+    tokenizer = getattr(model.config, "tokenizer_config", model.config)
+    folder = Path(options.out or Path("report") / Path(options.checkpoint).resolve().name)
+    check_writable(folder)
+    measure = _evaluate_zero_shot if tokenizer.length is None else _evaluate_on_one_set
+    measure(options, model, folder)
+
+
+def _evaluate_on_one_set(options: argparse.Namespace, model: "Model", folder: Path) -> None:
     import time
-    from datetime import UTC, datetime
 
     from ..data.ucr import load_ucr
     from ..evaluation.evaluator import evaluate as evaluate_model
     from ..evaluation.report import published_results, verdicts, write_report
     from ..models.precision import fast_bfloat16
-    from ..training.run_folder import check_writable
 
     start = time.perf_counter()
-    model = _load_part(options.checkpoint, options.only)
-    tokenizer = model.config if options.only == "tokenizer" else model.config.tokenizer_config
-    name = options.dataset or tokenizer.dataset_name
+    name = options.dataset or getattr(model.config, "tokenizer_config", model.config).dataset_name
     if name is None:
         raise ValueError(f"{options.checkpoint} does not name its dataset; name one with --dataset")
-    title = Path(options.checkpoint).resolve().name
-    folder = Path(options.out or Path("report") / title)
-    check_writable(folder)
     result = evaluate_model(model, load_ucr(name, options.data_dir), options.fcn, options.seeds)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = Path(options.checkpoint) / "model.safetensors"
-    facts = {
-        "checkpoint": title,
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
+    facts = _facts(options, model) | {
         "dataset": name,
-        "created": datetime.now(UTC).date().isoformat(),
-        "command": options.command_line,
-        "device": str(model.device),
         "classifiers_trained_in": "bfloat16" if fast_bfloat16(model.device) else "float32",
         "seeds": [] if options.only else list(range(options.seeds)),
         "sampling": {key: value for key, value in model.config.to_dict().items() if key.startswith("sampling_")},
     }
     write_report(result, model, facts, folder)
     published = {key: part.get(name, {}) for key, part in published_results().items() if key != "about"}
-    print(f"{title} on {name}, {time.perf_counter() - start:.0f} s")
+    print(f"{facts['checkpoint']} on {name}, {time.perf_counter() - start:.0f} s")
     for sentence in verdicts(result.scores, published):
         print(f"  {sentence}")
     for what, why in result.not_measured.items():
         print(f"  not measured: {what}: {why}")
     print(f"report: {folder}/report.md    figures: {folder}/metrics.json")
+
+
+def _evaluate_zero_shot(options: argparse.Namespace, model: "Model", folder: Path) -> None:
+    """Measures a tokenizer for all series on every set at hand, or on the one that is named."""
+    from ..evaluation.zero_shot import seen_sets, sets_at_hand, write_zero_shot, zero_shot
+    from ..inference import find_checkpoint
+
+    archive, fcn = (Path(name) if name else None for name in (options.data_dir, options.fcn))
+    seen = seen_sets(Path(find_checkpoint(options.checkpoint)))
+    names = [options.dataset] if options.dataset else sets_at_hand(archive)
+    rows = []
+    for row in zero_shot(model, archive, fcn, names, seen):
+        rows.append(row)
+        fid = "" if row.reconstruction_fid is None else f"reconstruction FID {row.reconstruction_fid:.2f}, "
+        print(f"  {row.name}: {fid}ridge on embed {row.ridge:.3f}, MiniROCKET {row.minirocket:.3f}", flush=True)
+    write_zero_shot(rows, _facts(options, model), folder)
+    print(f"report: {folder}/report.md    figures: {folder}/metrics.json")
+
+
+def _facts(options: argparse.Namespace, model: "Model") -> dict[str, Any]:
+    """What `metrics.json` says about the checkpoint and the command."""
+    import hashlib
+    from datetime import UTC, datetime
+
+    from ..inference import find_checkpoint
+
+    checkpoint = Path(find_checkpoint(options.checkpoint))
+    weights = checkpoint / "model.safetensors"
+    return {
+        "checkpoint": checkpoint.resolve().name,
+        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
+        "created": datetime.now(UTC).date().isoformat(),
+        "command": options.command_line,
+        "device": str(model.device),
+    }
 
 
 def _load_part(checkpoint: str, only: str | None) -> "Model":
@@ -81,6 +114,9 @@ def _load_part(checkpoint: str, only: str | None) -> "Model":
     if only == "tokenizer":
         return load_model(NCVQVAEModel, checkpoint)
     if is_tokenizer(checkpoint):
+        model = load_model(NCVQVAEModel, checkpoint)
+        if model.config.length is None:
+            return model
         missing = "a tokenizer without a prior, so FID, IS, CAS and whatever else is generated cannot be measured"
         raise ValueError(f"{checkpoint} is {missing}; --only tokenizer measures reconstruction, codes and probes")
     return load_model(MaskGITForTimeSeriesGeneration, checkpoint)

@@ -6,6 +6,7 @@ c0_1, ...` channel after channel. npz holds the arrays `values` `(series, channe
 
 import contextlib
 import csv
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,8 +45,11 @@ def write_features(path: str | Path, features: Tensor, labels: Sequence[str] | N
     _write(path, features.cpu().numpy(), labels, [f"f{index}" for index in range(features.shape[1])])
 
 
-def read_series(path: str | Path, num_channels: int) -> tuple[Tensor, list[str] | None]:
+def read_series(path: str | Path, num_channels: int | None = None) -> tuple[Tensor, list[str] | None]:
     """Series `(series, num_channels, length)` and their labels, from a file like those written here.
+
+    Without `num_channels` the file decides: by its columns `c0_0, ..., c1_0, ...`, or by three axes of an array; else
+    its series have one channel.
 
     Raises:
         ValueError: for a file that is missing, of another kind, or does not hold series of `num_channels` channels.
@@ -53,7 +57,8 @@ def read_series(path: str | Path, num_channels: int) -> tuple[Tensor, list[str] 
     _check_format(path)
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
-    values, labels = _read(Path(path))
+    values, labels, channels = _read(Path(path))
+    num_channels = num_channels or channels
     if values.ndim == 0 or not len(values):
         raise ValueError(f"{path} holds no series")
     if labels is not None and len(labels) != len(values):
@@ -92,13 +97,16 @@ def _write_csv(path: Path, rows: np.ndarray, labels: Sequence[str] | None, colum
             writer.writerow(values if labels is None else [labels[index], *values])
 
 
-def _read(path: Path) -> tuple[np.ndarray, list[str] | None]:
+def _read(path: Path) -> tuple[np.ndarray, list[str] | None, int]:
+    """Values, labels, and the number of channels as the columns of a table say it."""
     if path.suffix == ".npz":
-        return read_arrays(path)
+        values, labels = read_arrays(path)
+        return values, labels, values.shape[1] if values.ndim == 3 else 1
     table = read_table(path)
     labels = [str(label) for label in table.pop("label")] if "label" in table else None
+    channels = {match[1] for column in table if (match := re.fullmatch(r"c(\d+)_\d+", str(column)))}
     with _explained(path):
-        return table.to_numpy(np.float64), labels
+        return table.to_numpy(np.float64), labels, max(len(channels), 1)
 
 
 def read_arrays(path: Path) -> tuple[np.ndarray, list[str] | None]:

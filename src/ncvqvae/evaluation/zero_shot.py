@@ -1,5 +1,6 @@
 """What a tokenizer for all series is worth on many sets, without training on them: the figures of `ncvqvae-base`."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,15 +11,18 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from ..data.mixture import EMBEDDED
 from ..data.series import fill_gaps, sort_labels
 from ..data.ucr import read_split
 from ..inference import in_batches
 from ..models.modeling_ncvqvae import NCVQVAEModel
+from ..runtime import whole_file
 from .classification import accuracy, minirocket_features
 from .fcn import load_fcn
 from .metrics import codebook_usage, frechet_distance
 
 
+SEEN = "pretraining.json"  # beside the weights: the sets that they have seen
 RIDGE_PENALTIES = np.logspace(-3, 3, 10)
 MINIROCKET_FEATURES = 5040
 
@@ -44,21 +48,45 @@ class ZeroShot:
     minirocket: float
 
 
+def sets_at_hand(folder: Path | None) -> list[str]:
+    """Names of the sets with both splits in a folder of the archive, and of those inside aeon."""
+    splits = (
+        [{path.parent.name for path in folder.glob(f"*/*_{split}.tsv")} for split in ("TRAIN", "TEST")]
+        if folder
+        else []
+    )
+    return sorted(set.intersection(*splits) | set(EMBEDDED)) if splits else sorted(EMBEDDED)
+
+
+def seen_sets(checkpoint: Path) -> list[str]:
+    """Names of the sets that a checkpoint was pre-trained on.
+
+    Raises:
+        ValueError: for a checkpoint that does not say so.
+    """
+    try:
+        return list(json.loads((checkpoint / SEEN).read_text())["sets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{checkpoint} has no {SEEN} that says what it was pre-trained on; pre-train it again"
+        ) from None
+
+
 def zero_shot(
-    tokenizer: NCVQVAEModel, folder: Path, fcn_folder: Path | None, names: Iterable[str], seen: Iterable[str]
+    tokenizer: NCVQVAEModel, folder: Path | None, fcn_folder: Path | None, names: Iterable[str], seen: Iterable[str]
 ) -> Iterator[ZeroShot]:
     """Measures sets of an archive one by one.
 
     Args:
         tokenizer: takes series of every length.
-        folder: of the archive; sets that it lacks are asked of aeon.
+        folder (*optional*): of the archive; sets that it lacks are asked of aeon.
         fcn_folder: of `<name>.safetensors`, evaluation networks; a set without one has no FID.
         names: of the sets.
         seen: names of the sets that the tokenizer was trained on.
     """
     known = set(seen)
     for name in names:
-        source = folder / name if (folder / name).is_dir() else None
+        source = folder / name if folder and (folder / name).is_dir() else None
         (train, train_names), (test, test_names) = (read_split(source, name, split) for split in ("train", "test"))
         values = torch.from_numpy(fill_gaps([*train, *test])).float()
         classes = sort_labels([*train_names, *test_names])
@@ -124,6 +152,13 @@ COLUMNS = {
 }
 
 
+LEGEND = """The tokenizer was not trained on these sets one by one. Errors and FID are those of test series and their
+reconstructions: error is the mean squared error of series scaled by the training split, FID is in the features of the
+reference evaluation network, beside the FID of the real training split. Codes are those of one series with all its
+channels. The last three columns are test accuracies of linear classifiers: on the frozen features of `embed`, and on
+MiniROCKET's features of the series themselves."""
+
+
 def zero_shot_table(rows: list[ZeroShot]) -> str:
     """A Markdown table: sets that pre-training saw, then those that it did not, with mean and median of each, and the
     mean ranks of the three classifiers.
@@ -151,3 +186,20 @@ def zero_shot_table(rows: list[ZeroShot]) -> str:
 
 def _cells(row: dict) -> str:
     return " | ".join("" if row[key] is None else format(row[key], form) for key, (_, form) in COLUMNS.items())
+
+
+def write_zero_shot(rows: list[ZeroShot], facts: dict, folder: Path) -> None:
+    """Writes `metrics.json` and `report.md`; `facts` say which checkpoint was measured, and how."""
+    folder.mkdir(parents=True, exist_ok=True)
+    metrics = facts | {"zero_shot": [asdict(row) for row in rows]}
+    texts = {"metrics.json": json.dumps(metrics, indent=1) + "\n", "report.md": render_zero_shot(metrics)}
+    for name, text in texts.items():
+        with whole_file(folder / name) as partial:
+            partial.write_text(text)
+
+
+def render_zero_shot(metrics: dict) -> str:
+    """The report of the figures in `metrics.json`."""
+    rows = [ZeroShot(**row) for row in metrics["zero_shot"]]
+    head = f"# {metrics['checkpoint']} on {len(rows)} sets, zero-shot\n\n{LEGEND}\n\n"
+    return f"{head}{zero_shot_table(rows)}\n\nMade on {metrics['created']} by `{metrics['command']}`.\n"

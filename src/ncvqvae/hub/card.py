@@ -12,12 +12,15 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..evaluation.measures import HEADLINES
 from ..evaluation.report import headline_table, legend, reproduction, verdicts
 from ..models.configuration_maskgit import MaskGITConfig
+from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line, whole_file
+from .base_card import check_base_card, render_base_card
 
 
 TASK = "time-series-generation"
 TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
 NEEDED = ("checkpoint", "weights_sha256", "dataset", "seeds", "network", "scores", "published")  # of metrics.json
+NEEDED_OF_BASE = ("checkpoint", "weights_sha256", "command", "zero_shot")
 PICTURES = ("samples.png", "nearest.png")
 # What the card says about an id without an organisation.
 BARE_NAME = """`$name` is a folder of that name in the working directory, such as the one in `model_cards/` of the
@@ -26,7 +29,7 @@ source. On the Hub the id is `<organisation>/$name`, whoever publishes it.
 """
 
 
-def write_card(folder: Path, repo_id: str, config: MaskGITConfig) -> bool:
+def write_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfig) -> bool:
     """Writes `README.md`, or keeps one that a person has edited; returns whether it was kept.
 
     Raises:
@@ -37,14 +40,17 @@ def write_card(folder: Path, repo_id: str, config: MaskGITConfig) -> bool:
         found = file.read_text()
         named = re.search(r'from_pretrained\("([^"]+)"\)', found)
         if not named or found != render_card(folder, named[1], config):
-            check_card(found, folder, repo_id, config)
+            if isinstance(config, NCVQVAEConfig):
+                check_base_card(found, folder)
+            else:
+                check_card(found, folder, repo_id, config)
             return True
     with whole_file(file) as partial:
         partial.write_text(text)
     return False
 
 
-def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
+def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfig) -> str:
     """The card of a checkpoint's folder, which holds `metrics.json`, `recipe.yaml` and pictures.
 
     The optional `notes.md` becomes part of the card. An id without an organisation is a folder's name.
@@ -53,12 +59,16 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig) -> str:
         ValueError: for a folder that lacks one of these files (the message names the command that makes it), or that
             was measured on another dataset than it was trained on.
     """
-    fields = _fields(folder, repo_id, config)
+    name = repo_id.split("/")[-1]
+    bare_name = "" if "/" in repo_id else Template(BARE_NAME).substitute(name=name)
+    if isinstance(config, NCVQVAEConfig):
+        return render_base_card(folder, repo_id, config, bare_name)
+    fields = _fields(folder, repo_id, config) | {"name": name, "bare_name": bare_name}
     data = ModelCardData(
         license="apache-2.0",
         library_name="transformers",
         tags=TAGS,
-        model_name=fields["name"],
+        model_name=name,
         eval_results=card_results(read_metrics(folder)),
     )
     body = Template(resources.files(__package__).joinpath("model_card.md").read_text()).substitute(fields)
@@ -100,8 +110,12 @@ def check_card(card: str, folder: Path, repo_id: str, config: MaskGITConfig) -> 
             raise ValueError(f"{folder}/README.md was edited and lacks {what}; {remedy}")
 
 
-def read_metrics(folder: Path) -> dict:
-    """`metrics.json`; raises `ValueError` for one that `ncvqvae evaluate` did not write."""
+def read_metrics(folder: Path, config: MaskGITConfig | NCVQVAEConfig | None = None) -> dict:
+    """`metrics.json`, of a checkpoint with a prior unless `config` is a tokenizer's.
+
+    Raises:
+        ValueError: for one that `ncvqvae evaluate` did not write.
+    """
     file = folder / "metrics.json"
     try:
         metrics = json.loads(file.read_text())
@@ -109,7 +123,8 @@ def read_metrics(folder: Path) -> dict:
         raise ValueError(f"{folder} lacks metrics.json, which the card is made from; {_again(folder)}") from None
     except ValueError as error:
         raise ValueError(f"{file} is not JSON ({error}); {_again(folder)}") from None
-    missing = [name for name in NEEDED if not isinstance(metrics, dict) or name not in metrics]
+    needed = NEEDED_OF_BASE if isinstance(config, NCVQVAEConfig) else NEEDED
+    missing = [name for name in needed if not isinstance(metrics, dict) or name not in metrics]
     if missing:
         raise ValueError(f"{file} lacks {missing[0]!r}; {_again(folder)}")
     return metrics
@@ -142,12 +157,10 @@ def _fields(folder: Path, repo_id: str, config: MaskGITConfig) -> dict[str, str]
     network = "The evaluation network is the one behind the published figures."
     if metrics["network"]["source"] != "reference":
         network = "The evaluation network is our own, so published FID and inception score compare only roughly."
-    name, notes = repo_id.split("/")[-1], folder / "notes.md"
+    notes = folder / "notes.md"
     table = headline_table(metrics["scores"], metrics["published"])
     return {
-        "name": name,
         "repo_id": repo_id,
-        "bare_name": "" if "/" in repo_id else Template(BARE_NAME).substitute(name=name),
         "dataset": metrics["dataset"],
         "shape": shape,
         "classes": f"{len(labels)} classes ({classes})" if labels else "without classes",

@@ -16,8 +16,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.utils import httpx, validate_repo_id
 from transformers.dynamic_module_utils import get_relative_imports
 
-from ..inference import load_model
+from ..inference import load_checkpoint
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import one_line
 from .card import read_metrics, write_card
 
@@ -25,7 +26,7 @@ from .card import read_metrics, write_card
 PACKAGE_FOLDER = Path(__file__).parents[1]
 # The files of a checkpoint's folder that are sent.
 WANTED: tuple[str, ...] = ("README.md", "config.json", "model.safetensors", "model.sha256", "recipe.yaml")
-WANTED += ("metrics.json", "notes.md", "report.md", "*.py", "*.png")
+WANTED += ("metrics.json", "pretraining.json", "notes.md", "report.md", "*.py", "*.png")
 # The files of an app's folder, and of this package, that are sent.
 APP = ("README.md", "requirements.txt", "packages.txt", "*.py")
 PACKAGE = ("*.py", "*.md", "*.json")
@@ -212,18 +213,29 @@ def _explained(repo_id: str) -> Iterator[HfApi]:
         raise ValueError(f"the upload failed, and {repo_id} is as it was: {error}") from None
 
 
-def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration:
-    """Loads the checkpoint and generates; raises `ValueError` unless it is the one that was trained and measured."""
-    model = load_model(MaskGITForTimeSeriesGeneration, folder)  # compares the weights with their SHA-256
+def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEModel:
+    """Loads the checkpoint and generates, or reconstructs with a tokenizer for all series.
+
+    Raises:
+        ValueError: unless it is the one that was trained and measured.
+    """
+    model = load_checkpoint(folder)  # compares the weights with their SHA-256
+    if isinstance(model, NCVQVAEModel) and model.config.length is not None:
+        raise ValueError(f"{folder} is a tokenizer without a prior; train the prior: ncvqvae finetune --stage prior")
     _check_code(folder, getattr(model.config, "auto_map", None) or {})
     if (folder / "metrics.json").is_file():
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-        if read_metrics(folder)["weights_sha256"] != digest:
+        if read_metrics(folder, model.config)["weights_sha256"] != digest:
             raise ValueError(
                 f"{folder}/metrics.json was measured with other weights; run ncvqvae evaluate {folder} --out {folder}"
             )
-    if not model.generate(4, generator=torch.Generator(model.device).manual_seed(0)).isfinite().all():
-        raise ValueError(f"{folder} generates values that are NaN or infinite; train it again")
+    generator = torch.Generator(model.device).manual_seed(0)
+    if isinstance(model, NCVQVAEModel):
+        made = model.reconstruct(torch.randn(4, 1, 100, generator=generator, device=model.device))
+    else:
+        made = model.generate(4, generator=generator)
+    if not made.isfinite().all():
+        raise ValueError(f"{folder} makes values that are NaN or infinite; train it again")
     return model
 
 

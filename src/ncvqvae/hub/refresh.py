@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..evaluation.report import CAPTIONS, render
-from ..inference import load_model
-from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+from ..evaluation.zero_shot import render_zero_shot
+from ..inference import load_checkpoint
+from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import first_line, user_errors, whole_file
 from .card import render_card
 
@@ -27,7 +28,7 @@ def refresh(folder: Path) -> None:
     Raises:
         ValueError: for a folder that holds no whole checkpoint, or whose figures no card can be made from.
     """
-    model = load_model(MaskGITForTimeSeriesGeneration, folder)
+    model = load_checkpoint(folder)
     with tempfile.TemporaryDirectory() as saved:
         model.save_pretrained(saved)
         code = {path.name for path in Path(saved).glob("*.py")}
@@ -44,8 +45,11 @@ def refresh(folder: Path) -> None:
     if not (folder / "metrics.json").is_file():
         return
     metrics = json.loads((folder / "metrics.json").read_text())
-    pictures = [name for name in CAPTIONS if (folder / name).is_file()]
-    texts = {"report.md": render(metrics, pictures), "README.md": render_card(folder, folder.name, model.config)}
+    if isinstance(model, NCVQVAEModel):
+        report = render_zero_shot(metrics)
+    else:
+        report = render(metrics, [name for name in CAPTIONS if (folder / name).is_file()])
+    texts = {"report.md": report, "README.md": render_card(folder, folder.name, model.config)}
     for name, text in texts.items():
         with whole_file(folder / name) as partial:
             partial.write_text(text)

@@ -50,6 +50,11 @@ class FoldedEncoder(nn.Module):
     def forward(self, spectrogram: Tensor) -> Tensor:
         return self.norm(self.features(spectrogram)[-1])
 
+    @property
+    def norms(self) -> list[BatchNorm2d]:
+        """Those that take each of `features` in."""
+        return [self.down[0], self.blocks[0].norm1, self.norm]  # type: ignore[list-item]
+
     def features(self, spectrogram: Tensor) -> list[Tensor]:
         """Hidden states `(batch, channels, 1, time)` before the halvings, after them, and after the blocks."""
         folded = spectrogram.flatten(1, 2)[:, :, None]

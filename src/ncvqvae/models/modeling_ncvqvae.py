@@ -11,6 +11,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
+from .features import multiscale_features, pooled
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
 from .integrity import check_config, check_weights, write_digests
 from .noise_input import NoiseInput
@@ -98,16 +99,6 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
                 check_config(folder, cls._loads_from, cls.__name__)
             check_weights(folder)
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-
-
-def pooled(hidden: Tensor, num_intervals: int) -> Tensor:
-    """Average, maximum and standard deviation of `hidden` `(batch, dim, frequencies, time)` over all positions, with
-    more than four intervals the share of positive values too, and the averages of `num_intervals` parts of the time.
-    """
-    whole = [hidden.mean((2, 3)), hidden.amax((2, 3)), hidden.std((2, 3), correction=0)]
-    whole += [(hidden > 0).to(hidden.dtype).mean((2, 3))] * (num_intervals > 4)
-    parts = F.adaptive_avg_pool2d(hidden, (1, num_intervals)).flatten(1)
-    return torch.cat([*whole, parts], 1)
 
 
 class NCVQVAEModel(NCVQVAEPreTrainedModel):
@@ -282,18 +273,13 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
     def embed(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
         """Features of `values` `(batch, channels, length)` for classifiers, `(batch, features)`.
 
-        Over all positions of the continuous latents: average, maximum, standard deviation, and the average of each
-        quarter of the time axis. With folded frequencies the same, the share of positive values, and the averages of
-        eighths, at three depths of the encoder, of the series and of its differences; averaged over the channels
+        Average, maximum, standard deviation, and the average of each quarter of the time axis, of the continuous
+        latents; with folded frequencies `multiscale_features`, which are stronger and many. Averaged over the channels
         where these are tokenized one by one. Scale each feature before you fit a classifier.
         """
         working, _ = self._scaled(values, mean, std)
         if self.config.fold_frequencies:
-            differences = F.pad(working.diff(dim=-1), (0, 1))
-            scale = differences.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
-            views = [self.time_frequency(view).to(self.dtype) for view in (working, differences / scale)]
-            depths = [self.encoder.features(view) for view in views]  # type: ignore[operator]
-            features = torch.cat([pooled(hidden, 8) for hiddens in depths for hidden in hiddens], 1)
+            features = multiscale_features(working, self.time_frequency, self.encoder)  # type: ignore[arg-type]
         else:
             features = pooled(self.encode_spectrogram(self.time_frequency(working)), 4)
         return features.view(len(values), -1, features.shape[1]).mean(1)

@@ -69,7 +69,7 @@ class Discriminators(nn.Module):
             views.append((magnitude + 1e-2).log())
         verdicts, states = [], []
         for hidden, layers, head in zip(views, self.layers, self.heads, strict=True):
-            for layer in layers:  # type: ignore[union-attr]
+            for layer in layers:  # type: ignore[attr-defined]
                 hidden = F.leaky_relu(layer(hidden), 0.2)
                 states.append(hidden)
             verdicts.append(head(hidden))
@@ -115,16 +115,17 @@ class AdversarialDecoder(nn.Module):
             "discriminator_loss": _average([F.relu(1 - yes).mean() + F.relu(1 + no).mean() for yes, no in judged]),
         }
         differences = [(one - other).abs().mean() for one, other in zip(states, wanted, strict=True)]
-        means = [*losses.values(), torch.stack(differences), torch.stack([one.abs().mean() for one in wanted])]
-        *means, differences, magnitudes = mean_over_batch(*means, count=len(values))
-        losses = dict(zip(losses, means, strict=True)) | {"matching_loss": (differences / magnitudes).mean()}
+        sizes = [one.abs().mean() for one in wanted]
+        means = mean_over_batch(*losses.values(), *differences, *sizes, count=len(values))
+        scalars, matched = means[: len(losses)], torch.stack(means[len(losses) :]).view(2, -1)
+        losses = dict(zip(losses, scalars, strict=True)) | {"matching_loss": (matched[0] / matched[1]).mean()}
         weights = {
             "magnitude_loss": MAGNITUDE_WEIGHT,
             "adversarial_loss": ADVERSARIAL_WEIGHT,
             "matching_loss": MATCHING_WEIGHT,
         }
-        loss = sum(weights.get(name, 1.0) * value for name, value in losses.items())
-        return AdversarialOutput(loss=loss, **losses)
+        weighted = [weights.get(name, 1.0) * value for name, value in losses.items()]
+        return AdversarialOutput(loss=torch.stack(weighted).sum(), **losses)
 
 
 def _average(losses: Sequence[Tensor]) -> Tensor:

@@ -1,18 +1,23 @@
 """Pre-training of a tokenizer on many sets of series: `ncvqvae pretrain`."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from torch import Tensor
 
 from ..data.mixture import draw_crops, hold_out_series, mix
+from ..data.streaming import column_array
 from ..evaluation.stage_scores import score_tokenizer
+from ..evaluation.zero_shot import SEEN
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
-from ..runtime import bars_for_terminals, derived_seed, process_state
+from ..runtime import bars_for_terminals, derived_seed, process_state, whole_file
 from .adversarial import AdversarialDecoder
 from .augmentations import augment
 from .checkpoints import History
@@ -33,7 +38,8 @@ def pretrain(
 ) -> tuple[NCVQVAEModel, dict[str, History]]:
     """Trains a tokenizer for series of every length on crops of many sets, and saves it.
 
-    A tokenizer with `decoder_noise` has a second phase, which trains its decoder alone; see `adversarial`.
+    `pretraining.json` in the folder says what it has seen. A tokenizer with `decoder_noise` has a second phase, which
+    trains its decoder alone; see `adversarial`.
 
     Args:
         sets: training series by the name of their set; see `load_mixture`.
@@ -53,7 +59,19 @@ def pretrain(
         note_run(run.work_dir, recipe.to_dict() | {"sets": sizes}, resume)
         model, histories = _train(sets, run)
         save(model, output_dir, recipe)
+        if process_state().is_main_process:
+            with whole_file(Path(output_dir) / SEEN) as partial:
+                partial.write_text(json.dumps(_description(sets, recipe), indent=1) + "\n")
     return model, histories
+
+
+def _description(sets: dict[str, Dataset], recipe: Recipe) -> dict[str, Any]:
+    """What a tokenizer has seen: the number of series of each set, and their lengths in samples."""
+    seen = {}
+    for name, dataset in sets.items():
+        lengths = pc.list_value_length(column_array(dataset, "values"))
+        seen[name] = {"series": len(dataset), "shortest": pc.min(lengths).as_py(), "longest": pc.max(lengths).as_py()}
+    return {"sets": seen, "synthetic_series": recipe.mixture.num_synthetic}
 
 
 def _train(sets: dict[str, Dataset], run: Run) -> tuple[NCVQVAEModel, dict[str, History]]:

@@ -1,0 +1,74 @@
+"""The card of a tokenizer for all series. Every figure comes from `metrics.json` and `pretraining.json`."""
+
+import json
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from huggingface_hub import ModelCardData
+
+from ..evaluation.zero_shot import LEGEND, SEEN, ZeroShot, zero_shot_table
+from ..models.configuration_ncvqvae import NCVQVAEConfig
+
+
+TAGS = ["time-series", "feature-extraction", "vq-vae", "ncvqvae"]
+FILES = ("metrics.json", SEEN, "recipe.yaml")
+
+
+def render_base_card(folder: Path, repo_id: str, config: NCVQVAEConfig, bare_name: str) -> str:
+    """The card of a folder that holds `metrics.json`, `pretraining.json`, `recipe.yaml` and perhaps `notes.md`.
+
+    `bare_name` is what it says about an id without an organisation.
+
+    Raises:
+        ValueError: for a folder that lacks one of these files; the message names the command that makes it.
+    """
+    for name in FILES:
+        if not (folder / name).is_file():
+            command = f"ncvqvae evaluate {folder} --out {folder}" if name == FILES[0] else "ncvqvae pretrain"
+            raise ValueError(f"{folder} lacks {name}, which the card is made from; {command} writes it")
+    metrics, pretraining = (json.loads((folder / name).read_text()) for name in FILES[:2])
+    notes = folder / "notes.md"
+    data = ModelCardData(
+        license="apache-2.0", library_name="transformers", tags=TAGS, pipeline_tag="feature-extraction"
+    )
+    fields = {
+        "name": repo_id.split("/")[-1],
+        "repo_id": repo_id,
+        "bare_name": bare_name,
+        "num_sets": len(pretraining["sets"]),
+        "synthetic": f"{pretraining['synthetic_series']:,}",
+        "seen": _seen(pretraining["sets"]),
+        "samples_per_code": (config.n_fft // 4) << config.num_downsampling,
+        "codebook_size": config.codebook_size,
+        "working_length": config.working_length,
+        "most_codes": config.grid(config.working_length)[1],
+        "legend": LEGEND,
+        "table": zero_shot_table([ZeroShot(**row) for row in metrics["zero_shot"]]),
+        "recipe": (folder / "recipe.yaml").read_text().rstrip(),
+        "notes": f"{notes.read_text().strip()}\n\n" if notes.is_file() else "",
+        "command": metrics["command"],
+    }
+    body = Template(resources.files(__package__).joinpath("base_card.md").read_text()).substitute(fields)
+    return f"---\n{data.to_yaml()}\n---\n\n{body}"
+
+
+def check_base_card(card: str, folder: Path) -> None:
+    """Raises `ValueError` for an edited card that lacks a table of the folder's figures, or of what it has seen."""
+    metrics, pretraining = (json.loads((folder / name).read_text()) for name in FILES[:2])
+    tables = {
+        "metrics.json": zero_shot_table([ZeroShot(**row) for row in metrics["zero_shot"]]),
+        SEEN: _seen(pretraining["sets"]),
+    }
+    for name, table in tables.items():
+        if table not in card:
+            remedy = "delete README.md to have it written anew; what you have to say can stand in notes.md"
+            raise ValueError(f"{folder}/README.md was edited and lacks the table of {name}; {remedy}")
+
+
+def _seen(sets: dict[str, dict[str, int]]) -> str:
+    lines = ["| set | series | samples |", "|---|---|---|"]
+    for name, one in sets.items():
+        ends = dict.fromkeys((one["shortest"], one["longest"]))
+        lines.append(f"| {name} | {one['series']} | {' to '.join(map(str, ends))} |")
+    return "\n".join(lines)
