@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from helpers.loopback_hub import LoopbackHub
-from helpers.tiny import TINY, TINY_PRIOR
+from helpers.tiny import ANY_LENGTH, TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
 from ncvqvae.training.run_folder import save
 
@@ -48,6 +48,14 @@ def checkpoint(model, tmp_path):
     """The folder of the tiny composite model, as training saves it."""
     save(model, tmp_path / "tiny")
     return str(tmp_path / "tiny")
+
+
+@pytest.fixture
+def base_tokenizer():
+    """A tiny tokenizer for all series, whose running statistics and codebook have seen a batch."""
+    model = NCVQVAEForPreTraining(NCVQVAEConfig(**ANY_LENGTH)).train()
+    model(torch.randn(8, 1, 64), torch.randn(8, 1, 64))
+    return model.tokenizer.eval()
 
 
 @pytest.fixture

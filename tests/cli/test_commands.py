@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from helpers.tiny import as_options
 from ncvqvae.cli.__main__ import main, run
-from ncvqvae.data.files import read_series
+from ncvqvae.data.files import read_series, write_series
 from ncvqvae.training.run_folder import save
 
 
@@ -49,6 +49,46 @@ def test_info_says_what_is_in_a_checkpoint(checkpoint, capsys):
     shown = capsys.readouterr().out
     assert "1 channels x 40 samples" in shown
     assert "down (25.0%), up (75.0%)" in shown
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 40), (3, 4, 333), (2, 2, 8)])
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".parquet"])
+def test_a_tokenizer_for_all_series_takes_files_of_every_shape(base_tokenizer, shape, suffix, tmp_path, capsys):
+    save(base_tokenizer, tmp_path / "base")
+    values, files = 50 + 9 * torch.randn(shape), [tmp_path / f"{name}{suffix}" for name in ("in", "out", "features")]
+    write_series(files[0], values, list("abcdef")[: shape[0]])
+    assert main(["reconstruct", str(tmp_path / "base"), *map(str, files[:2])]) == 0
+    expected = base_tokenizer.reconstruct(values).detach()
+    found, labels = read_series(files[1])
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert labels == list("abcdef")[: shape[0]]
+    scaled = ((expected - values) / values.std(-1, keepdim=True, correction=0)).square().mean()
+    assert f"scaled series {scaled:.4f}" in capsys.readouterr().out
+    assert main(["embed", str(tmp_path / "base"), str(files[0]), str(files[2])]) == 0
+
+
+def test_info_of_a_tokenizer_for_all_series_says_what_a_series_costs(base_tokenizer, tmp_path, capsys):
+    save(base_tokenizer, tmp_path / "base")
+    assert main(["info", str(tmp_path / "base")]) == 0
+    shown = capsys.readouterr().out
+    assert "any number of channels x any number of samples" in shown
+    assert "17, 65, 257 a channel of 128, 512, 2048 samples, of 16" in shown
+
+
+def test_mistakes_in_series_for_it_get_one_line(base_tokenizer, mistake, tmp_path):
+    save(base_tokenizer, tmp_path / "base")
+    out = tmp_path / "out.npz"
+    cases = (
+        (np.random.randn(2, 1, 7), "of at least 8 samples, found (2, 1, 7)"),
+        (np.ones((2, 1, 40)), "a series is constant: give the mean and std to scale it by"),
+        (np.full((2, 40), np.nan), "NaN or infinite"),
+        (np.full((2, 40), np.inf), "NaN or infinite"),
+    )
+    for values, message in cases:
+        np.savez(tmp_path / "in.npz", values=values)
+        for command in ("reconstruct", "embed"):
+            assert message in mistake(command, tmp_path / "base", tmp_path / "in.npz", out)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("dataset", ["GunPoint", "BasicMotions"])

@@ -20,6 +20,22 @@ TINY_PRIOR = dict(
     intermediate_size=16,
 )
 
+# A tokenizer for series of every length.
+ANY_LENGTH = dict(
+    length=None,
+    num_halvings=2,
+    fold_frequencies=True,
+    channelwise=True,
+    scale_each=True,
+    working_length=100,
+    dim=8,
+    code_dim=4,
+    normalise_codes=True,
+    codebook_size=16,
+    num_residual_blocks=1,
+    projector_dim=8,
+)
+
 # A recipe of twelve steps a stage, as overrides.
 SETTINGS = [
     "report_to=null",

@@ -375,3 +375,23 @@ def test_a_dataset_of_the_archive_goes_to_the_hub_and_comes_back_exactly(hub, tm
     assert done.returncode == 0, done.stderr
     assert "org/ucr exists and is public" in done.stderr
     assert hub.repos["dataset", "org/secret"].private and not hub.repos["dataset", "org/ucr"].private
+
+
+def test_the_synthetic_series_of_a_pre_training_come_back_exactly_with_its_mixture_in_the_card(hub, tmp_path):
+    (tmp_path / "mine.yaml").write_text("seed: 3\nmixture: {num_synthetic: 40, synthetic_share: 0.5}\n")
+    script = f"""
+        from datasets import load_dataset
+        from huggingface_hub import DatasetCard
+        from ncvqvae.cli.__main__ import main
+        from ncvqvae.data.synthetic import synthetic_dataset
+        recipe = {str(tmp_path / "mine.yaml")!r}
+        assert main(["publish-data", "synthetic", "--recipe", recipe, "--repo-id", "org/synthetic"]) == 0
+        found, ours = load_dataset("org/synthetic", "synthetic", split="train"), synthetic_dataset(40, 3)
+        assert found.features == ours.features and found["values"][:] == ours["values"][:]
+        card = DatasetCard.load("org/synthetic")
+        assert "synthetic_share: 0.5" in card.text and "seed: 3" in card.text and "$" not in card.text
+        assert main(["publish-data", "GunPoint", "--recipe", recipe, "--repo-id", "org/synthetic"]) == 2
+    """
+    done = in_a_fresh_process(script, environment=hub.environment(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    assert "--recipe is for synthetic series" in done.stderr

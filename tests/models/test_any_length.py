@@ -7,34 +7,18 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub.errors import StrictDataclassError
 
+from helpers.tiny import ANY_LENGTH as ANY
 from ncvqvae import NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
 from ncvqvae.models.modeling_ncvqvae_pretraining import magnitude_loss
 from ncvqvae.models.resampling import coarsen, refine, refined_length
 
 
-ANY = dict(
-    length=None,
-    num_halvings=2,
-    fold_frequencies=True,
-    channelwise=True,
-    scale_each=True,
-    working_length=100,
-    dim=8,
-    code_dim=4,
-    normalise_codes=True,
-    codebook_size=16,
-    num_residual_blocks=1,
-    projector_dim=8,
-)
 SHAPES = [(2, 1, 8), (1, 3, 9), (2, 2, 51), (3, 1, 100), (1, 1, 101), (2, 4, 333)]
 
 
 @pytest.fixture
-def tokenizer():
-    """A model whose running statistics and codebook have seen a batch."""
-    model = NCVQVAEForPreTraining(NCVQVAEConfig(**ANY)).train()
-    model(torch.randn(8, 1, 64), torch.randn(8, 1, 64))
-    return model.tokenizer.eval()
+def tokenizer(base_tokenizer):
+    return base_tokenizer
 
 
 @pytest.mark.parametrize("length", range(8, 130))
@@ -187,3 +171,36 @@ def test_the_magnitude_loss_is_its_formula_and_zero_for_equal_series():
         difference = (parts[0] - parts[1]).abs().mean() / size**0.5
         total = total + difference + 0.3 * ((parts[0] + 1e-2).log() - (parts[1] + 1e-2).log()).abs().mean()
     torch.testing.assert_close(magnitude_loss(first, second), total / 2)
+
+
+def test_noise_moves_decoded_series_by_its_generator_alone_and_without_one_nothing_is_drawn(generator, tmp_path):
+    model = NCVQVAEForPreTraining(NCVQVAEConfig(**ANY | {"decoder_noise": True})).train()
+    model(torch.randn(8, 1, 64), torch.randn(8, 1, 64))
+    tokenizer = model.tokenizer.eval()
+    codes, moments = (tokenizer.encode(torch.randn(3, 2, 40))[name] for name in ("codes", "moments"))
+    plain = tokenizer.decode(codes, 40, moments)
+    noisy = [tokenizer.decode(codes, 40, moments, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert torch.equal(plain, tokenizer.decode(codes, 40, moments)) and torch.equal(noisy[0], noisy[1])
+    assert not torch.equal(noisy[0], plain) and not torch.equal(noisy[0], noisy[2])
+    tokenizer.save_pretrained(tmp_path)
+    loaded = NCVQVAEModel.from_pretrained(tmp_path)
+    assert torch.equal(loaded.decode(codes, 40, moments, torch.Generator().manual_seed(1)), noisy[2])
+
+
+def test_a_decoder_without_noise_refuses_a_generator(tokenizer, generator):
+    encoded = tokenizer.encode(torch.randn(1, 1, 40))
+    with pytest.raises(ValueError, match="takes no noise"):
+        tokenizer.decode(encoded.codes, 40, encoded.moments, generator)
+
+
+def test_features_are_as_many_for_every_length_and_hold_the_shares_above_five_values(tokenizer):
+    values = torch.randn(3, 1, 40)
+    features = tokenizer.embed(values)
+    assert {tokenizer.embed(torch.randn(3, 2, length)).shape for length in (8, 40, 500)} == {features.shape}
+    working = tokenizer.to_working(tokenizer.scale(values, tokenizer.encode(values).moments))
+    entered, norm = tokenizer.encoder.features(tokenizer.time_frequency(working))[0], tokenizer.encoder.norms[0]
+    width = entered.shape[1]
+    spread = norm.running_var.sqrt()
+    for place, level in enumerate((0 * spread, *(norm.running_mean + t * spread for t in (-1, -0.5, 0.5, 1))), 3 + 8):
+        shares = (entered[:, :, 0] > level[:, None]).float().mean(-1)
+        torch.testing.assert_close(features[:, place * width : (place + 1) * width], shares)

@@ -18,6 +18,7 @@ TOKENIZER = dict(
     ssl_objective=None,
     ssl_weight=0.5,
 )
+MANY = dict(num_channels=300, mean=None, std=None, channelwise=True, fold_frequencies=True, num_halvings=1)
 VALID = [
     (NCVQVAEConfig, {}),
     (NCVQVAEConfig, TOKENIZER),
@@ -29,6 +30,11 @@ VALID = [
     (MaskGITConfig, {"id2label": {i: f"class {i}" for i in range(12)}}),  # keys that sort differently as text
 ]
 INVALID = [
+    (
+        MaskGITConfig,
+        {"tokenizer_config": TOKENIZER | MANY},
+        "300 channels of 945 samples are 36000 codes, more than the",
+    ),
     (NCVQVAEConfig, {"n_fft": 6}, "n_fft"),
     (NCVQVAEConfig, {"n_fft": 0}, "n_fft"),
     (NCVQVAEConfig, {"n_fft": 8.0}, "n_fft"),

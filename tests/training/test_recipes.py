@@ -77,6 +77,10 @@ def test_mistakes_are_refused_in_one_line(override, message):
     assert "\n" not in str(error.value)
 
 
+def test_no_means_float32_also_where_yaml_reads_it_as_false():
+    assert load_recipe(None, ["prior_training.precision=no"]).prior_training.precision == "no"
+
+
 def test_recipes_are_known_by_name_wherever_one_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_recipe("demo") == RECIPES / "demo.yaml"

@@ -150,19 +150,36 @@ def publish(options: argparse.Namespace) -> None:
 def add_publish_data(commands: Any) -> None:
     parser = commands.add_parser(
         "publish-data",
-        help="send a dataset of the archive to the Hub",
-        description="Send a dataset of the archive to a dataset repository, for load_dataset(ORG/NAME, DATASET).",
+        help="send a dataset of the archive, or the synthetic series of a pre-training, to the Hub",
+        description="Send a dataset to a dataset repository, for load_dataset(ORG/NAME, DATASET).",
     )
     parser.set_defaults(run=publish_data)
-    parser.add_argument("dataset", help="name of a UCR or UEA dataset, for example GunPoint")
+    named = (
+        "name of a UCR or UEA dataset, for example GunPoint; or synthetic, for the synthetic series of a pre-training"
+    )
+    parser.add_argument("dataset", help=named)
+    parser.add_argument("--recipe", metavar="NAME", help="recipe of the pre-training (default: base)")
     parser.add_argument("--data-dir", metavar="DIR", help=DATA_DIR)
     _add_repository(parser, "dataset repository")
 
 
 def publish_data(options: argparse.Namespace) -> None:
-    from ..hub.publish import publish_data as publish_dataset
+    from dataclasses import asdict
 
-    print(f"published: {publish_dataset(options.dataset, options.repo_id, options.data_dir, options.private)}")
+    from ..hub.publish import publish_data as publish_dataset
+    from ..hub.publish import publish_synthetic
+    from ..training.recipes import load_recipe
+
+    if options.dataset == "synthetic":
+        recipe = load_recipe(options.recipe or "base")
+        mixture = {"seed": recipe.seed, "mixture": asdict(recipe.mixture)}
+        number = recipe.mixture.num_synthetic
+        address = publish_synthetic(number, recipe.seed, mixture, options.repo_id, options.private)
+    elif options.recipe:
+        raise ValueError("--recipe is for synthetic series; a dataset of the archive needs none")
+    else:
+        address = publish_dataset(options.dataset, options.repo_id, options.data_dir, options.private)
+    print(f"published: {address}")
 
 
 def add_publish_space(commands: Any) -> None:

@@ -202,4 +202,4 @@ def render_zero_shot(metrics: dict) -> str:
     """The report of the figures in `metrics.json`."""
     rows = [ZeroShot(**row) for row in metrics["zero_shot"]]
     head = f"# {metrics['checkpoint']} on {len(rows)} sets, zero-shot\n\n{LEGEND}\n\n"
-    return f"{head}{zero_shot_table(rows)}\n\nMade on {metrics['created']} by `{metrics['command']}`.\n"
+    return f"{head}{zero_shot_table(rows)}\n\nMeasured on {metrics['created']}.\n"

@@ -47,7 +47,6 @@ def render_base_card(folder: Path, repo_id: str, config: NCVQVAEConfig, bare_nam
         "table": zero_shot_table([ZeroShot(**row) for row in metrics["zero_shot"]]),
         "recipe": (folder / "recipe.yaml").read_text().rstrip(),
         "notes": f"{notes.read_text().strip()}\n\n" if notes.is_file() else "",
-        "command": metrics["command"],
     }
     body = Template(resources.files(__package__).joinpath("base_card.md").read_text()).substitute(fields)
     return f"---\n{data.to_yaml()}\n---\n\n{body}"

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from string import Template
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import yaml
@@ -16,7 +16,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.utils import httpx, validate_repo_id
 from transformers.dynamic_module_utils import get_relative_imports
 
-from ..inference import load_checkpoint
+from ..data.synthetic import synthetic_dataset
+from ..inference import BASE, load_checkpoint
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import one_line
@@ -97,6 +98,27 @@ def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, pr
         return f"{api.endpoint}/datasets/{repo_id}"
 
 
+def publish_synthetic(num_series: int, seed: int, recipe: dict[str, Any], repo_id: str, private: bool = False) -> str:
+    """Sends the synthetic series of a pre-training to a dataset repository, with the mixture's recipe in the card.
+
+    `load_dataset(repo_id, "synthetic")` reads them back exactly. Raises `ValueError` as `publish` does. Returns the
+    address of the repository.
+    """
+    check_repo_id(repo_id)
+    dataset = synthetic_dataset(num_series, seed)
+    with _explained(repo_id) as api:
+        _create(api, repo_id, private, "dataset")
+        dataset.push_to_hub(repo_id, config_name="synthetic", commit_message=f"{num_series} synthetic series")
+        card = DatasetCard.load(repo_id)
+        text = Template(resources.files(__package__).joinpath("synthetic_card.md").read_text())
+        mixture = yaml.safe_dump(recipe, sort_keys=False).rstrip()
+        card.text = "\n" + text.substitute(repo_id=repo_id, num_series=f"{num_series:,}", seed=seed, recipe=mixture)
+        card.data.license = "apache-2.0"
+        card.data.tags = ["time-series", "synthetic"]
+        card.push_to_hub(repo_id, commit_message="Card")
+        return f"{api.endpoint}/datasets/{repo_id}"
+
+
 def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
     """Sends the app to a Space as one commit: its folder, the checkpoints inside, and the installed package.
 
@@ -114,7 +136,7 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
         check_checkpoint(checkpoint)
     files = _chosen(folder, APP)
     for path in sorted(PACKAGE_FOLDER.rglob("*")):
-        if path.is_file() and _matches(path.name, PACKAGE):
+        if path.is_file() and _matches(path.name, PACKAGE) and BASE not in path.parts:
             files[f"ncvqvae/{path.relative_to(PACKAGE_FOLDER).as_posix()}"] = path
     for checkpoint in checkpoints:
         files |= _chosen(checkpoint, WANTED, f"{checkpoint.name}/")

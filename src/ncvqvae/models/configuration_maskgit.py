@@ -8,6 +8,7 @@ from .configuration_ncvqvae import NCVQVAEConfig
 
 
 # The settings of `generate`, and the fields that hold their defaults.
+MOST_CODES = 4096  # of a series with all its channels: attention needs memory for their square
 SAMPLING = {
     "num_steps": "sampling_steps",
     "temperature": "sampling_temperature",
@@ -77,6 +78,10 @@ class MaskGITConfig(PreTrainedConfig):
         for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim", "intermediate_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        tokenizer = self.tokenizer_config
+        if tokenizer.length is not None and tokenizer.num_codes > MOST_CODES:
+            found = f"{tokenizer.num_channels} channels of {tokenizer.length} samples are {tokenizer.num_codes} codes"
+            raise ValueError(f"{found}, more than the {MOST_CODES} of a prior; take fewer channels or shorter windows")
         if sorted(int(index) for index in self.id2label) != list(range(len(self.id2label))):
             raise ValueError(f"id2label must name the classes 0, 1, ..., found {sorted(self.id2label)}")
         if len(set(self.id2label.values())) != len(self.id2label):

@@ -205,7 +205,8 @@ def _build(kind: type, data: Mapping[str, Any], prefix: str = "") -> Any:
             if not isinstance(value, Mapping):
                 raise ValueError(f"{prefix}{key} must hold keys and values, found {value!r}")
             value = _build(annotation, value, f"{prefix}{key}.")
-        arguments[key] = _number(value)
+        # YAML 1.1 reads `no` as false.
+        arguments[key] = "no" if key == "precision" and value is False else _number(value)
     return kind(**arguments)
 
 
