@@ -204,3 +204,12 @@ def test_features_are_as_many_for_every_length_and_hold_the_shares_above_five_va
     for place, level in enumerate((0 * spread, *(norm.running_mean + t * spread for t in (-1, -0.5, 0.5, 1))), 3 + 8):
         shares = (entered[:, :, 0] > level[:, None]).float().mean(-1)
         torch.testing.assert_close(features[:, place * width : (place + 1) * width], shares)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 40), (2, 1, 333)])
+def test_it_exports_for_a_shape_and_computes_the_same(tokenizer, shape):
+    values = torch.randn(shape)
+    exported = torch.export.export(tokenizer, (values,)).module()
+    output, expected = exported(values), tokenizer(values)
+    assert torch.equal(output.codes, expected.codes)
+    torch.testing.assert_close(output.reconstruction, expected.reconstruction)

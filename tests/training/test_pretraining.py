@@ -87,6 +87,19 @@ def test_the_second_phase_leaves_encoder_and_codebook_as_they_were(sets, tmp_pat
     assert changed == {"from_code", "decoder"}
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("mixture.crop=104", "mixture.crop is 104 samples, but whole series are tokenized at 100 samples"),
+        ("mixture.crop=65", "mixture.crop must be a whole number of codes, 8 samples each; found 65"),
+    ],
+)
+def test_crops_that_are_unlike_whole_series_are_refused(sets, setting, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        pretrain(sets, load_recipe(None, [*SETTINGS, setting]), tmp_path / "base", tmp_path / "work")
+    assert not (tmp_path / "base").exists()
+
+
 @pytest.mark.slow
 def test_two_processes_pre_train_as_one_does_in_both_phases(tmp_path):
     rows = np.random.default_rng(0).standard_normal((12, 60))

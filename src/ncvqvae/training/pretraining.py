@@ -79,6 +79,7 @@ def _train(sets: dict[str, Dataset], run: Run) -> tuple[NCVQVAEModel, dict[str, 
     crops = _Crops(sets, recipe)
     torch.manual_seed(derived_seed(recipe.seed, "tokenizer"))
     config = NCVQVAEConfig(length=None, **recipe.tokenizer)
+    _check_crop(config, recipe.mixture.crop)
     model = NCVQVAEForPreTraining(config).to(device)
     # Crops come scaled, and at the samples at which they are tokenized.
     final = {name: getattr(config, name) for name in ("working_length", "scale_each")}
@@ -106,6 +107,16 @@ def _train(sets: dict[str, Dataset], run: Run) -> tuple[NCVQVAEModel, dict[str, 
     for name, value in final.items():
         setattr(config, name, value)
     return model.tokenizer, histories
+
+
+def _check_crop(config: NCVQVAEConfig, crop: int) -> None:
+    """Raises `ValueError` for crops unlike the series that the tokenizer will see."""
+    if config.working_length is not None and crop > config.working_length:
+        longest = f"whole series are tokenized at {config.working_length} samples (tokenizer.working_length)"
+        raise ValueError(f"mixture.crop is {crop} samples, but {longest}; lower mixture.crop")
+    unit = (config.n_fft // 4) << config.num_downsampling
+    if crop % unit:
+        raise ValueError(f"mixture.crop must be a whole number of codes, {unit} samples each; found {crop}")
 
 
 class _Crops:
