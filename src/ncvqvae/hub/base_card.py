@@ -13,6 +13,11 @@ from ..models.configuration_ncvqvae import NCVQVAEConfig
 
 TAGS = ["time-series", "feature-extraction", "vq-vae", "ncvqvae"]
 FILES = ("metrics.json", SEEN, "recipe.yaml")
+OBJECTIVES = {
+    None: "without an objective between views",
+    "barlow_twins": "with the objective of Barlow Twins ([2103.03230](https://arxiv.org/abs/2103.03230))",
+    "vibcreg": "with the objective VIbCReg ([2109.00783](https://arxiv.org/abs/2109.00783))",
+}
 
 
 def render_base_card(folder: Path, repo_id: str, config: NCVQVAEConfig, bare_name: str) -> str:
@@ -43,6 +48,7 @@ def render_base_card(folder: Path, repo_id: str, config: NCVQVAEConfig, bare_nam
         "codebook_size": config.codebook_size,
         "working_length": config.working_length,
         "most_codes": config.grid(config.working_length)[1],
+        "objective": OBJECTIVES[config.ssl_objective],
         "legend": LEGEND,
         "table": zero_shot_table([ZeroShot(**row) for row in metrics["zero_shot"]]),
         "recipe": (folder / "recipe.yaml").read_text().rstrip(),
