@@ -21,7 +21,7 @@ from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.modeling_ncvqvae_pretraining import magnitude_loss
 
 
-MAGNITUDE_WEIGHT, ADVERSARIAL_WEIGHT, MATCHING_WEIGHT = 0.5, 0.1, 1.0
+MAGNITUDE_WEIGHT, ADVERSARIAL_WEIGHT, MATCHING_WEIGHT = 1.0, 0.02, 0.2
 
 
 @dataclass
