@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from helpers.tensors import tensors
@@ -13,11 +14,14 @@ from ncvqvae.models.bidirectional_transformer import eager_attention
 from ncvqvae.models.masking import draw, least_confident
 
 
-KINDS = ["learned", "codebook", "codebook_finetuned"]
+KINDS = ["learned", "codebook", "codebook_finetuned", "geometry"]
+LOCAL = {"position_encoding": "rotary", "convolution_width": 3}  # what goes with geometry in the priors of the base
 UP_AND_DOWN = torch.tensor([0, 1] * 8)
 
 
 def prior(pretraining_model, **settings):
+    if settings.get("code_embedding") == "geometry":
+        settings = LOCAL | settings
     return MaskGITForTimeSeriesGeneration.from_tokenizer(pretraining_model.tokenizer, **(TINY_PRIOR | settings))
 
 
@@ -84,7 +88,7 @@ def test_eager_and_sdpa_attention_agree(pretraining_model, kind, tmp_path):
         entered = model._enter(codes.masked_fill(~known, 6), UP_AND_DOWN)
         function = ALL_ATTENTION_FUNCTIONS.get_interface(attention, eager_attention)
         assert (function is eager_attention) == (attention == "eager")
-        logits.append(model.transformer(*entered, function))
+        logits.append(model.transformer(*entered, attention=function))
         logits.append(model.predict(codes, known, UP_AND_DOWN))
     torch.testing.assert_close(logits[0], logits[2], atol=1e-5, rtol=0)
     torch.testing.assert_close(logits[1], logits[3], atol=1e-5, rtol=0)
@@ -153,6 +157,10 @@ def test_what_the_transformer_sees_of_a_code_starts_at_the_codebook(pretraining_
     assert torch.equal(model.tokenizer.quantizer.codebook, codebook)
     if kind == "codebook":
         assert table.shape == (1, 8)  # the mask only: no copy that could be trained
+    elif kind == "geometry":
+        seen = model.code_in(codebook) + table[:-1]
+        apart = torch.stack((torch.cdist(codebook, codebook).flatten(), torch.cdist(seen, seen).flatten()))
+        assert table.shape == (7, model.config.hidden_size) and apart.corrcoef()[0, 1] > 0.9
     else:
         assert table.requires_grad and torch.equal(table[:-1], codebook)
 
@@ -320,3 +328,43 @@ def test_a_trained_prior_generates_the_class_asked_for():
     assert F.mse_loss(means, classes) < 0.1
     nearest = torch.cdist(series, means).argmin(1)
     assert (nearest == wanted).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("position_encoding", ["learned", "rotary"])
+@pytest.mark.parametrize("convolution_width", [0, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_goes_with_every_encoding_of_positions_and_any_convolution(
+    pretraining_model, kind, position_encoding, convolution_width, tmp_path
+):
+    fields = {"position_encoding": position_encoding, "convolution_width": convolution_width}
+    model = prior(pretraining_model, code_embedding=kind, **fields).eval()
+    model.save_pretrained(tmp_path)
+    again = MaskGITForTimeSeriesGeneration.from_pretrained(tmp_path)
+    for order in ("confidence", "random", "low_discrepancy"):
+        settings = {"order": order, "guidance_scale": 2.0, "guidance_schedule": "interval"}
+        drawn = [one.generate(5, **settings, generator=torch.Generator().manual_seed(2)) for one in (model, again)]
+        assert torch.equal(*drawn) and drawn[0].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"order": "best"}, "order must be one of confidence, random, low_discrepancy, found best"),
+        ({"guidance_schedule": "late"}, "guidance_schedule must be one of constant, ramped, interval, found late"),
+    ],
+)
+def test_an_order_or_a_schedule_that_is_not_known_is_named(model, setting, message):
+    with pytest.raises(ValueError, match=message):
+        model.generate(1, **setting)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ({"convolution_width": 4}, "convolution_width must be 0 or an odd number, found 4"),
+        ({"position_encoding": "rotary", "head_dim": 5}, "head_dim must be even for rotary positions, found 5"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused(pretraining_model, field, message):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        prior(pretraining_model, **field)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpu_kernels import normalised_linear
+from .cpu_kernels import normalised_linear, root_mean_square_norm
 
 
 def eager_attention(
@@ -29,13 +29,57 @@ def eager_attention(
     return (weights @ value).transpose(1, 2), weights
 
 
+def rotation(columns: int, rows: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines `(1 + rows * columns, head_dim / 2)` that rotate queries and keys by their column.
+
+    Rotary positions (Su et al., arXiv 2104.09864), so that attention sees distances in time and knows any number of
+    columns. The class, which comes first, is not rotated.
+    """
+    column = F.pad(torch.arange(columns, device=device).repeat(rows), (1, 0))
+    frequency = 1000.0 ** -torch.linspace(0, 1, head_dim // 2, device=device)
+    angle = column[:, None] * frequency
+    return angle.cos(), angle.sin()
+
+
+def rotated(states: Tensor, cosines_and_sines: tuple[Tensor, Tensor]) -> Tensor:
+    """Queries or keys `(batch, heads, positions, head_dim)` at their positions; see `rotation`."""
+    cosines, sines = (part.to(states.dtype) for part in cosines_and_sines)
+    first, second = states.chunk(2, -1)
+    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
+
+
+class LocalMixing(nn.Module):
+    """Tells each code about its neighbours in time: RMS norm, a depthwise convolution in each row, GELU, a linear map.
+
+    The class, which comes first, stays as it is.
+    """
+
+    def __init__(self, hidden_size: int, width: int):
+        super().__init__()
+        self.convolution = nn.Conv1d(hidden_size, hidden_size, width, padding=width // 2, groups=hidden_size)
+        self.linear = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, hidden: Tensor, columns: int) -> Tensor:
+        """New hidden states from `hidden` `(batch, 1 + rows * columns, hidden_size)`."""
+        label, codes = hidden.split([1, hidden.shape[1] - 1], 1)
+        rows = root_mean_square_norm(codes).reshape(-1, columns, codes.shape[2])
+        mixed = self.linear(F.gelu(self.convolution(rows.mT).mT)).view_as(codes)
+        return torch.cat((label, codes + mixed), 1)
+
+
 class TransformerLayer(nn.Module):
-    """Pre-RMSNorm self-attention without biases, then a pre-RMSNorm perceptron with GELU."""
+    """Pre-RMSNorm self-attention without biases, then a pre-RMSNorm perceptron with GELU.
+
+    With `convolution_width`, `local` mixes neighbours before.
+    """
 
     is_causal = False  # transformers' attention functions read this
 
-    def __init__(self, hidden_size: int, num_heads: int, head_dim: int, intermediate_size: int):
+    def __init__(
+        self, hidden_size: int, num_heads: int, head_dim: int, intermediate_size: int, convolution_width: int = 0
+    ):
         super().__init__()
+        self.local = LocalMixing(hidden_size, convolution_width) if convolution_width else None
         self.num_heads, self.head_dim = num_heads, head_dim
         self.attention_norm = nn.RMSNorm(hidden_size)
         self.query_key_value = nn.Linear(hidden_size, 3 * num_heads * head_dim, bias=False)
@@ -49,13 +93,22 @@ class TransformerLayer(nn.Module):
         """The projection `(batch, positions, 3 * num_heads * head_dim)`, apart from `forward` to be tabulated."""
         return normalised_linear(self.attention_norm, self.query_key_value, hidden)
 
-    def forward(self, hidden: Tensor, projected: Tensor, attention: Callable, wanted: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        projected: Tensor,
+        attention: Callable,
+        wanted: Tensor | None = None,
+        rotation: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """New hidden states from `hidden` `(batch, positions, hidden_size)` and its `projected` queries, keys, values.
 
         With `wanted`, only these rows of `hidden.flatten(0, 1)` are computed and returned.
         """
         batch, positions, _ = hidden.shape
         query, key, value = projected.view(batch, positions, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        if rotation is not None:
+            query, key = rotated(query, rotation), rotated(key, rotation)
         mixed, _ = attention(self, query, key, value, None, scaling=self.head_dim**-0.5)
         mixed = mixed.reshape(batch, positions, -1)
         if wanted is not None:
@@ -67,46 +120,69 @@ class TransformerLayer(nn.Module):
 
 
 class BidirectionalTransformer(nn.Module):
-    """Maps `(batch, num_positions, dim)` to the same shape, in layers of `hidden_size` (NC-VQVAE, arXiv 2408.16613).
+    """Maps a class and codes `(batch, 1 + rows * columns, dim)` to the same shape (NC-VQVAE, arXiv 2408.16613).
 
-    It adds learned absolute positions scaled by `hidden_size ** -0.5`, besides those of the prior's embedding.
+    It adds learned absolute positions scaled by `hidden_size ** -0.5`, besides those of the prior's embedding. With
+    `rotary`, attention sees distances in time instead, and what is learned is one vector for each row of the grid.
+
+    Args:
+        grid: `(rows, columns)` of the codes; columns go on in time.
+        dim, hidden_size: sizes of what comes in and goes out, and of the layers.
+        convolution_width: codes that the depthwise convolution of each layer sees; 0 means none.
     """
 
     def __init__(
         self,
-        num_positions: int,
+        grid: tuple[int, int],
         dim: int,
         hidden_size: int,
         num_layers: int,
         num_heads: int,
         head_dim: int,
         intermediate_size: int,
+        convolution_width: int = 0,
+        rotary: bool = False,
     ):
         super().__init__()
+        self.grid, self.rotary = grid, rotary
         self.position_scale = hidden_size**-0.5
         self.project_in = nn.Linear(dim, hidden_size, bias=False)
-        self.position_embedding = nn.Embedding(num_positions, hidden_size)
-        self.layers = nn.ModuleList(
-            TransformerLayer(hidden_size, num_heads, head_dim, intermediate_size) for _ in range(num_layers)
-        )
+        rows, columns = grid
+        self.position_embedding = nn.Embedding(1 + (rows if rotary else rows * columns), hidden_size)
+        sizes = hidden_size, num_heads, head_dim, intermediate_size, convolution_width
+        self.layers = nn.ModuleList(TransformerLayer(*sizes) for _ in range(num_layers))
         self.norm = nn.RMSNorm(hidden_size)
         self.project_out = nn.Linear(hidden_size, dim, bias=False)
 
-    def enter(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states and the first layer's queries, keys and values. Position-wise, so they can be tabulated."""
-        hidden = self.project_in(embedded)
-        hidden = hidden + (self.position_scale * self.position_embedding.weight).to(hidden.dtype)
-        return hidden, self.layers[0].queries_keys_values(hidden)  # type: ignore[operator]
+    def enter(self, embedded: Tensor) -> tuple[Tensor, ...]:
+        """Hidden states and the first layer's queries, keys and values. Position-wise, so they can be tabulated.
 
-    def forward(
-        self, hidden: Tensor, projected: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None
-    ) -> Tensor:
+        With convolutions, which are not, the hidden states alone.
+        """
+        hidden, positions = self.project_in(embedded), self.position_embedding.weight
+        if self.rotary:
+            positions = torch.cat((positions[:1], positions[1:].repeat_interleave(self.grid[1], 0)))
+        hidden = hidden + (self.position_scale * positions).to(hidden.dtype)
+        return (hidden,) if self.layers[0].local is not None else (hidden, self._projected(0, hidden)[1])
+
+    def _projected(self, layer: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states with the neighbours mixed in, and their queries, keys and values."""
+        layer = self.layers[layer]
+        if layer.local is not None:
+            hidden = layer.local(hidden, self.grid[1])
+        return hidden, layer.queries_keys_values(hidden)
+
+    def forward(self, *entered: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None) -> Tensor:
         """Maps the results of `enter` to `(batch, num_positions, dim)`.
 
         With `wanted`, only these rows of `hidden.flatten(0, 1)` leave the last layer: `(wanted, dim)`.
         """
-        for layer, following in zip(self.layers[:-1], self.layers[1:], strict=True):
-            hidden = layer(hidden, projected, attention)
-            projected = following.queries_keys_values(hidden)  # type: ignore[operator]
-        hidden = self.layers[-1](hidden, projected, attention, wanted)
+        hidden, projected = entered if len(entered) == 2 else self._projected(0, entered[0])
+        first = self.layers[0]
+        turns = rotation(*self.grid[::-1], first.head_dim, hidden.device) if self.rotary else None
+        for index, layer in enumerate(self.layers):
+            last = index + 1 == len(self.layers)
+            hidden = layer(hidden, projected, attention, wanted if last else None, turns)
+            if not last:
+                hidden, projected = self._projected(index + 1, hidden)
         return normalised_linear(self.norm, self.project_out, hidden)

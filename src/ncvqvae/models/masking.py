@@ -61,25 +61,81 @@ def least_confident(
     return confidence.topk(count, dim=1, largest=False).indices
 
 
+def radical_inverse(count: int, base: int, device: torch.device | str = "cpu") -> Tensor:
+    """Van der Corput's sequence `(count,)` in [0, 1): the digits of 0, 1, ... in `base`, mirrored at the point."""
+    rest, digit = torch.arange(count, device=device), 1.0 / base
+    inverse = torch.zeros(count, dtype=torch.float64, device=device)
+    while digit > 1 / (base * count):
+        inverse += rest % base * digit
+        rest, digit = rest // base, digit / base
+    return inverse
+
+
+def low_discrepancy_ranks(
+    batch: int, grid: tuple[int, int], generator: torch.Generator | None = None, device: torch.device | str = "cpu"
+) -> Tensor:
+    """The rank `(batch, rows * columns)` of each position in an order whose neighbours lie far apart in the grid.
+
+    Positions are visited by Halton's sequence, in base 3 over the rows and in base 2 over the columns, shifted at
+    random for each sample (Halton scheduler, Besnier et al., ICLR 2025, arXiv 2503.17076).
+    """
+    rows, columns = grid
+    # That many points visit every position: they hit all pairs of equally wide strips of rows and columns.
+    count = 2 ** math.ceil(math.log2(columns)) * 3 ** math.ceil(math.log(rows, 3))
+    shift = torch.rand(2, batch, 1, generator=generator, device=device, dtype=torch.float64)
+    row, column = (
+        ((radical_inverse(count, base, device) + part) % 1 * size).long()
+        for base, part, size in zip((3, 2), shift, grid, strict=True)
+    )
+    visit = torch.arange(count, device=device).expand(batch, -1)
+    first = torch.full((batch, rows * columns), count, device=device)
+    return first.scatter_reduce(1, row * columns + column, visit, "amin").argsort(1).argsort(1)
+
+
+def decoding_ranks(
+    order: str,
+    batch: int,
+    grid: tuple[int, int],
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Tensor | None:
+    """The rank `(batch, rows * columns)` at which each code is decided; `None` where its confidence decides."""
+    if order == "confidence":
+        return None
+    if order == "random":
+        return torch.rand(batch, grid[0] * grid[1], generator=generator, device=device).argsort(1).argsort(1)
+    return low_discrepancy_ranks(batch, grid, generator, device)
+
+
+def guidance_at(progress: float, scale: float, schedule: str) -> float:
+    """The scale of the guidance after a share `progress` of the steps; 1 is none."""
+    if schedule == "ramped":
+        return 1 + (scale - 1) * progress
+    return scale if schedule == "constant" or 0.25 <= progress <= 0.75 else 1.0
+
+
 def decode_iteratively(
-    predict: Callable[[Tensor, Tensor], Tensor],
+    predict: Callable[[Tensor, Tensor, float], Tensor],
     logits: Tensor,
     num_steps: int,
     temperature: float = 1.0,
     choice_temperature: float = 0.0,
+    ranks: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draws codes `(batch, num_codes)` in `num_steps` parallel steps.
 
-    Each step draws all codes that are still masked, and keeps the most confident ones.
+    Each step draws all codes that are still masked, and keeps the most confident ones, or those of the lowest rank.
 
     Args:
-        predict: takes `codes` `(batch, num_codes)` and the positions `(batch, masked)` that are still masked, where
-            the codes mean nothing; returns logits `(batch, masked, codebook_size)` at those positions.
+        predict: takes `codes` `(batch, num_codes)`, the positions `(batch, masked)` that are still masked, where
+            the codes mean nothing, and the share of the steps that are done; returns logits
+            `(batch, masked, codebook_size)` at those positions.
         logits: the prediction for a sample with all codes masked, `(batch, num_codes, codebook_size)`. It is the same
             for all samples of a class, so the caller computes it once.
         temperature: divides the logits of each draw.
         choice_temperature: scale of the noise on the confidence, annealed to 0 as the decoding proceeds.
+        ranks: order `(batch, num_codes)` in which codes are decided; without it the most confident are decided first.
     """
     batch, num_codes, _ = logits.shape
     masked = torch.arange(num_codes, device=logits.device).repeat(batch, 1)
@@ -90,7 +146,11 @@ def decode_iteratively(
         left = int(num_codes * mask_ratio(step / num_steps))
         if left == 0:
             break
-        noise_scale = choice_temperature * (1 - step / num_steps)
-        masked = masked.gather(1, least_confident(probabilities, left, noise_scale, generator))
-        logits = predict(codes, masked)
+        if ranks is None:
+            noise_scale = choice_temperature * (1 - step / num_steps)
+            remain = least_confident(probabilities, left, noise_scale, generator)
+        else:
+            remain = ranks.gather(1, masked).topk(left, dim=1).indices
+        masked = masked.gather(1, remain)
+        logits = predict(codes, masked, step / num_steps)
     return codes

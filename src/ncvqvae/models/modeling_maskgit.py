@@ -1,5 +1,6 @@
 """Stage 2 of NC-VQVAE: a masked prior over the codes, conditional on a class, that generates series."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .cpu_kernels import Enter, attention_for, layer_norm, rounded_rows, tabulated
 from .distributed import mean_over_batch, place_in_batch
-from .masking import decode_iteratively, training_mask
+from .masking import decode_iteratively, decoding_ranks, guidance_at, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .precision import autocast
 
@@ -65,33 +66,44 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         super().__init__(config)
         self.tokenizer = NCVQVAEModel(config.tokenizer_config)  # type: ignore[arg-type]
         self.tokenizer.requires_grad_(False)
-        self.num_codes, dim = config.tokenizer_config.num_codes, config.tokenizer_config.code_size
-        self.codebook_size = config.tokenizer_config.codebook_size
+        stage1, geometry = config.tokenizer_config, config.code_embedding == "geometry"
+        self.num_codes, self.codebook_size = stage1.num_codes, stage1.codebook_size
+        columns = stage1.latent_shape[1]
+        self.grid = self.num_codes // columns, columns  # rows are frequencies, or channels that are tokenized alone
+        dim = config.hidden_size if geometry else stage1.code_size
         own_codes = 0 if config.code_embedding == "codebook" else self.codebook_size
         self.code_embedding = nn.Embedding(own_codes + 1, dim)  # the last row is the mask
-        self.position_embedding = nn.Embedding(self.num_codes, dim)
+        rotary = config.position_encoding == "rotary"
+        self.position_embedding = None if rotary else nn.Embedding(self.num_codes, dim)
         self.embedding_norm = nn.LayerNorm(dim, eps=1e-12)
         self.label_embedding = nn.Embedding(config.num_labels + 1, dim)  # the last row is the null class
         heads = config.num_attention_heads, config.head_dim
         sizes = config.hidden_size, config.num_hidden_layers, *heads, config.intermediate_size
-        self.transformer = BidirectionalTransformer(self.num_codes + 1, dim, *sizes)
+        self.transformer = BidirectionalTransformer(self.grid, dim, *sizes, config.convolution_width, rotary)
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=1e-12))
         if config.code_embedding == "learned":
             self.logit_bias = nn.Parameter(torch.empty(self.num_codes, self.codebook_size))
         else:
             self.to_logits = nn.Linear(dim, self.codebook_size)
+        if geometry:
+            self.code_in, self.code_out = nn.Linear(stage1.code_size, dim), nn.Linear(dim, stage1.code_size)
+            self.log_sharpness = nn.Parameter(torch.empty(()))
         self.post_init()
 
     def reset_parameters(self) -> None:
         if self.config.code_embedding == "learned":
             nn.init.zeros_(self.logit_bias)
+        if self.config.code_embedding == "geometry":
+            nn.init.constant_(self.log_sharpness, 2.0)
+            nn.init.normal_(self.code_embedding.weight, std=0.02)  # codes begin alike where they decode alike
+            nn.init.normal_(self.to_logits.weight, std=0.02)
 
     @classmethod
     def from_tokenizer(cls, tokenizer: NCVQVAEModel, **config: object) -> "MaskGITForTimeSeriesGeneration":
         """A new prior over the codes of a trained tokenizer, whose weights it copies; fields as in `MaskGITConfig`."""
         model = cls(MaskGITConfig(tokenizer_config=tokenizer.config.to_dict(), **config))
         model.tokenizer.load_state_dict(tokenizer.state_dict())
-        if model.config.code_embedding != "codebook":
+        if model.config.code_embedding in ("learned", "codebook_finetuned"):
             with torch.no_grad():
                 model.code_embedding.weight[:-1] = tokenizer.quantizer.codebook
         return model.train(tokenizer.training)
@@ -173,10 +185,15 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
 
     def _enter(self, visible: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Embeds each sample's label and its `visible` codes `(batch, num_codes)`; `codebook_size` means masked."""
-        table = self.code_embedding.weight
+        table, codebook = self.code_embedding.weight, self.tokenizer.quantizer.codebook
         if self.config.code_embedding == "codebook":
-            table = torch.cat((self.tokenizer.quantizer.codebook.to(table.dtype), table))
-        embedded = self.embedding_norm(F.embedding(visible, table) + self.position_embedding.weight)
+            table = torch.cat((codebook.to(table.dtype), table))
+        if self.config.code_embedding == "geometry":
+            table = F.pad(self.code_in(codebook).to(table.dtype), (0, 0, 0, 1)) + table
+        embedded = F.embedding(visible, table)
+        if self.position_embedding is not None:
+            embedded = embedded + self.position_embedding.weight
+        embedded = self.embedding_norm(embedded)
         return self.transformer.enter(torch.cat((self.label_embedding(labels)[:, None], embedded), 1))
 
     def _tabulated(self, num_samples: int) -> Enter:
@@ -188,12 +205,16 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
         rows = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
         linear, activation, norm = self.head
-        hidden = self.transformer(*enter(visible, labels), attention, rows)
+        hidden = self.transformer(*enter(visible, labels), attention=attention, wanted=rows)
         hidden = layer_norm(norm, activation(linear(hidden)))  # type: ignore[arg-type]
         if self.config.code_embedding == "learned":
             bias = self.logit_bias.index_select(0, wanted % self.num_codes)
             return F.linear(hidden, self.code_embedding.weight[:-1]) + bias
-        return self.to_logits(hidden)
+        if self.config.code_embedding != "geometry":
+            return self.to_logits(hidden)
+        codebook = F.normalize(self.tokenizer.quantizer.codebook, dim=1)
+        towards = self.log_sharpness.exp() * F.normalize(self.code_out(hidden).float(), dim=1)
+        return self.to_logits(hidden) + F.linear(towards, codebook)
 
     @torch.no_grad()
     def generate(
@@ -204,6 +225,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         temperature: float | None = None,
         choice_temperature: float | None = None,
         guidance_scale: float | None = None,
+        order: Literal["confidence", "random", "low_discrepancy"] | None = None,
+        guidance_schedule: Literal["constant", "ramped", "interval"] | None = None,
         generator: torch.Generator | None = None,
         batch_size: int = 256,
         return_codes: bool = False,
@@ -221,6 +244,12 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             choice_temperature (`float`, *optional*): scale of the noise in the choice of the codes to keep.
             guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598);
                 above 1 the class is followed more closely, at twice the cost.
+            order (`str`, *optional*): which codes are decided first: those of the highest `"confidence"` (MaskGIT's),
+                `"random"` ones, or, with `"low_discrepancy"`, ones that lie far apart (Halton scheduler, arXiv
+                2503.17076). The last two do without `choice_temperature`.
+            guidance_schedule (`str`, *optional*): `"constant"` guidance, guidance that is `"ramped"` up from 1 with
+                the share of the steps that are done, or guidance in an `"interval"`, the middle half of the steps
+                (arXiv 2404.07724).
             generator (`torch.Generator`, *optional*): on the model's device; the same state gives the same series.
             batch_size (`int`, defaults to 256): samples at a time, to bound memory. Another size draws other series.
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
@@ -235,8 +264,15 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, found {batch_size}")
-        decoding = self.config.sampling(num_steps, temperature, choice_temperature, guidance_scale)
-        scale = decoding.pop("guidance_scale")
+        decoding = self.config.sampling(
+            num_steps=num_steps,
+            temperature=temperature,
+            choice_temperature=choice_temperature,
+            guidance_scale=guidance_scale,
+            order=order,
+            guidance_schedule=guidance_schedule,
+        )
+        order, guidance = decoding.pop("order"), [decoding.pop(f"guidance_{name}") for name in ("scale", "schedule")]
         ids = label_ids(labels, num_samples, self.config, self.device, generator)
         tokenizer, kept = self.config.tokenizer_config, []
         values = torch.empty(len(ids), tokenizer.num_channels, tokenizer.length, device=self.device)
@@ -244,19 +280,27 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             # While all codes are masked, samples of a class are alike: their first prediction is made once.
             classes, which = ids.unique(return_inverse=True)
             everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
-            first = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, scale, self._enter)
+            nothing = torch.zeros_like(everywhere)
+            first = self._guided_logits(nothing, everywhere, 0.0, classes, guidance, self._enter)
             enter = self._tabulated(len(ids))
             for rows in torch.arange(len(ids), device=self.device).split(batch_size):
-                predict = partial(self._guided_logits, labels=ids[rows], scale=scale, enter=enter)
-                codes = decode_iteratively(predict, first[which[rows]], **decoding, generator=generator)
+                predict = partial(self._guided_logits, labels=ids[rows], guidance=guidance, enter=enter)
+                ranks = decoding_ranks(order, len(rows), self.grid, generator, self.device)
+                codes = decode_iteratively(predict, first[which[rows]], **decoding, ranks=ranks, generator=generator)
                 values[rows] = self.decode(codes)
                 if return_codes:
                     kept.append(codes)
         output = MaskGITGenerateOutput(values, torch.cat(kept) if kept else None, ids if return_labels else None)
         return output if return_codes or return_labels else values
 
-    def _guided_logits(self, codes: Tensor, masked: Tensor, labels: Tensor, scale: float, enter: Enter) -> Tensor:
-        """Logits `(batch, masked, codebook_size)` at the `masked` positions of `codes` `(batch, num_codes)`."""
+    def _guided_logits(
+        self, codes: Tensor, masked: Tensor, progress: float, labels: Tensor, guidance: Sequence, enter: Enter
+    ) -> Tensor:
+        """Logits `(batch, masked, codebook_size)` at the `masked` positions of `codes` `(batch, num_codes)`.
+
+        `guidance` is its scale and schedule, `progress` the share of the steps that are done.
+        """
+        scale = guidance_at(progress, *guidance)
         visible = codes.scatter(1, masked, self.codebook_size)
         wanted = masked + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
         if scale != 1:  # both passes as one
