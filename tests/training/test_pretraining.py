@@ -61,6 +61,15 @@ def test_a_run_resumed_from_a_checkpoint_ends_with_the_bits_of_one_never_stopped
     assert all(torch.equal(first[name], second[name]) for name in first) and histories == histories_again
 
 
+def test_a_new_run_forgets_the_checkpoints_of_both_phases_of_an_earlier_one(sets, tmp_path):
+    recipe = load_recipe(None, SETTINGS)
+    pretrain(sets, recipe, tmp_path / "base", tmp_path / "work")
+    for phase in ("tokenizer", "decoder"):  # newer than any that the second run makes
+        (tmp_path / "work" / phase / "checkpoint-12").rename(tmp_path / "work" / phase / "checkpoint-99")
+    pretrain(sets, recipe, tmp_path / "again", tmp_path / "work")
+    assert not list((tmp_path / "work").glob("*/checkpoint-99"))
+
+
 def test_a_mixture_of_other_sets_is_not_resumed(sets, tmp_path):
     recipe = load_recipe(None, SETTINGS)
     pretrain(sets, recipe, tmp_path / "base", tmp_path / "work")

@@ -113,7 +113,7 @@ def note_run(folder: Path, facts: dict, resume: bool) -> None:
         if not process_state().is_main_process:
             return
         # Only those in this run's own folders: folders of other runs may lie below.
-        places = (folder, folder / "tokenizer", folder / "prior")
+        places = [folder, *(folder / stage for stage in ("tokenizer", "decoder", "prior"))]
         checkpoints = [path for place in places for path in place.glob("*checkpoint-*") if path.is_dir()]
         if resume and checkpoints and not file.is_file():
             raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
