@@ -41,6 +41,20 @@ def test_window_warp_is_the_definition_written_out(length):
             np.testing.assert_allclose(warped[i, channel].numpy(), expected, atol=1e-10)
 
 
+def test_time_warp_is_the_definition_written_out():
+    values, length = torch.randn(6, 2, 50, dtype=torch.float64), 50
+    generator = torch.Generator().manual_seed(1)
+    knots, whole = (torch.randn(6, size, generator=generator, dtype=torch.float64).numpy() for size in (7, 1))
+    view = {"time_warp": {"std": 0.05, "num_knots": 7}}
+    warped = augment(values, [view], torch.Generator().manual_seed(1))
+    for i in range(6):
+        bend = np.interp(np.linspace(0, 6, length), np.arange(7), knots[i])
+        position = np.arange(length) + 0.05 * length * (bend + whole[i])
+        for channel in range(2):
+            expected = np.interp(position, np.arange(length), values[i, channel].numpy())
+            np.testing.assert_allclose(warped[i, channel].numpy(), expected, atol=1e-10)
+
+
 def test_slice_and_shuffle_permutes_contiguous_pieces_alike_in_all_channels(generator):
     length = 50
     values = torch.arange(length).float().repeat(64, 2, 1)
@@ -64,6 +78,13 @@ def test_noise_and_resizing_have_the_stated_spread(generator):
     factor = augment(values, [{"amplitude_resize": {"rate": 0.1}}], generator)
     assert (factor == factor[..., :1]).all()
     assert factor[:, 0, 0].std().item() == pytest.approx(0.1, rel=0.03)
+
+
+def test_offset_adds_one_number_to_each_channel(generator):
+    added = augment(torch.zeros(10000, 2, 8), [{"offset": {"std": 0.3}}], generator)
+    assert (added == added[..., :1]).all()
+    assert added[:, :, 0].std(0).tolist() == pytest.approx([0.3, 0.3], rel=0.03)
+    assert abs(added[:, :, 0].T.corrcoef()[0, 1]) < 0.05
 
 
 def test_slope_adds_one_line_to_all_channels(generator):

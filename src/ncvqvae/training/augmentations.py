@@ -2,8 +2,9 @@
 
 Each view takes `values` `(batch, channels, length)`, scaled to unit variance, and a generator, and returns the same
 shape. Every series draws its own parameters. A view that moves samples in time or scales them treats all
-channels of a series alike. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613). That code then
-passes its views through an STFT, which zeroes the last samples; this one does not.
+channels of a series alike. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613), but for
+`time_warp` and `offset`, which it does not have. That code then passes its views through an STFT, which zeroes the last
+samples; this one does not.
 """
 
 import difflib
@@ -12,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -60,6 +62,26 @@ def window_warp(
     return (1 - fraction) * stretched(lower) + fraction * stretched(upper)
 
 
+def time_warp(
+    values: Tensor, generator: torch.Generator | None, std: float = 0.012, num_knots: int = 6
+) -> Tensor:
+    """Shifts each series in time, and more at some places than at others.
+
+    The shift is the sum of one for the whole series and of one that goes linearly from each of `num_knots` evenly
+    spaced knots to the next, all normal with a standard deviation of `std` lengths. The ends are repeated.
+    """
+    batch, _, length = values.shape
+    knots = _normal(values, (batch, 1, num_knots), generator)
+    bend = F.interpolate(knots, length, mode="linear", align_corners=True)[:, 0]
+    shift = std * length * (bend + _normal(values, (batch, 1), generator))
+    return _interpolate(values, (torch.arange(length, device=values.device) + shift).clamp(0, length - 1))
+
+
+def offset(values: Tensor, generator: torch.Generator | None, std: float = 0.02) -> Tensor:
+    """Adds one normal number to all samples of each channel of each series."""
+    return values + std * _normal(values, (*values.shape[:2], 1), generator)
+
+
 def slice_and_shuffle(values: Tensor, generator: torch.Generator | None, num_segments: int = 4) -> Tensor:
     """Cuts each series at `num_segments - 1` random points and shuffles the pieces, some of which may be empty."""
     batch, channels, length = values.shape
@@ -98,7 +120,10 @@ def flip(values: Tensor, generator: torch.Generator | None) -> Tensor:
 
 VIEWS: dict[str, Callable[..., Tensor]] = {
     view.__name__: view
-    for view in (amplitude_resize, window_warp, slice_and_shuffle, gaussian_noise, magnitude_warp, slope, flip)
+    for view in (
+        *(amplitude_resize, window_warp, time_warp, offset, slice_and_shuffle),
+        *(gaussian_noise, magnitude_warp, slope, flip),
+    )
 }
 
 View = str | dict[str, dict[str, float] | None]

@@ -21,7 +21,7 @@ from .recipes import FROM_DATA, Recipe
 SIZES = {
     "tokenizer": ("n_fft", "dim", "num_residual_blocks", "codebook_size", "downsampled_width"),
     "prior": (
-        *("code_embedding", "hidden_size", "num_hidden_layers"),
+        *("code_embedding", "position_encoding", "convolution_width", "hidden_size", "num_hidden_layers"),
         *("num_attention_heads", "head_dim", "intermediate_size"),
     ),
 }
@@ -128,6 +128,9 @@ class Start:
         if self.tokenizer is not None:
             sections["tokenizer"] = _settings(self.tokenizer.config, recipe.tokenizer, "tokenizer")
             sections["tokenizer"]["downsampled_width"] = _width(self.tokenizer.config, length)
+            if self.tokenizer.config.length is None:
+                # It scales each series by itself. What is generated has no scale but that of the training split.
+                sections["tokenizer"]["scale_each"] = False
         if self.prior is not None:
             sections["prior"] = _settings(self.prior.config, recipe.prior, "prior")
         return dataclasses.replace(recipe, **sections)

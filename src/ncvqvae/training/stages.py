@@ -1,7 +1,7 @@
 """The two stages of a run: a tokenizer is trained on series, then a prior on the tokenizer's codes."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from ..data.streaming import StreamedValues, chunks
+from ..data.streaming import StreamedValues, Values, chunks
 from ..data.training_split import TrainingData
 from ..evaluation.plots import plot_reconstructions, plot_samples
 from ..evaluation.stage_scores import encode_all, score_prior, score_tokenizer
@@ -119,29 +119,24 @@ def train_tokenizer(data: TrainingData, run: Run) -> tuple[NCVQVAEForPreTraining
 def train_prior(
     tokenizer: NCVQVAEModel, data: TrainingData, run: Run
 ) -> tuple[MaskGITForTimeSeriesGeneration, History]:
-    """Trains stage 2 on the codes of a tokenizer, which are computed once; returns the model and its history."""
-    recipe, folder, classes = run.recipe, run.work_dir / "prior", {}
+    """Trains stage 2 on the codes of a tokenizer; returns the model and its history."""
+    recipe, classes = run.recipe, {}
     if data.labels is not None:
         classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
-    note_run(folder, {"tokenizer": _digest(tokenizer.state_dict().values())}, run.resume)
+    note_run(run.work_dir / "prior", {"tokenizer": _digest(tokenizer.state_dict().values())}, run.resume)
     torch.manual_seed(derived_seed(recipe.seed, "prior"))
     tokenizer = tokenizer.eval()
     model, frozen = run.start.new_prior(tokenizer, **classes, **recipe.prior)
     model.to(data.values.device)
-    # Drawing codes anew at each step needs the latents they are drawn from.
-    kind = "latents" if recipe.code_temperature else "codes"
-    streamed = kind == "latents" and isinstance(data.values, StreamedValues)
-    file = folder / f"latents-{process_state().process_index}.bin" if streamed else None
-    encoded = encode_all(tokenizer, data.part(data.train), kind, file)
+    values = data.part(data.train)
+    codes_of = _codes_drawn_anew(tokenizer, values, run) if recipe.prior_views else _codes_known(tokenizer, values, run)
     labels = None if data.labels is None else data.labels[data.train]
     held_out_codes = encode_all(tokenizer, data.part(data.held_out), "codes") if len(data.held_out) else None
     held_out_labels = None if data.labels is None else data.labels[data.held_out]
 
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
-        batch = encoded[indices.to(encoded.device)].to(indices.device)
-        if kind == "latents":
-            batch = model.tokenizer.quantizer.sample(batch, recipe.code_temperature, generator)
-        return {"codes": batch.long()} | ({} if labels is None else {"labels": labels[indices]})
+        codes = codes_of(indices, generator)
+        return {"codes": codes.long()} | ({} if labels is None else {"labels": labels[indices]})
 
     def evaluate(model: MaskGITForTimeSeriesGeneration) -> dict[str, float]:
         return score_prior(model, held_out_codes, held_out_labels)
@@ -156,8 +151,41 @@ def train_prior(
     first = data.train[:DRAWN]
     shown, shown_labels = data.values[first], None if labels is None else data.labels[first]
     smaller = "prior.hidden_size" if run.start.prior is None else None
-    stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate, draw, frozen, smaller)
+    stage = Stage("prior", len(values), inputs, None if held_out_codes is None else evaluate, draw, frozen, smaller)
     return model, fit(model, stage, recipe.prior_training, run)
+
+
+def _codes_known(tokenizer: NCVQVAEModel, values: Values, run: Run) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """The codes of the series at given indices, from all series encoded once."""
+    temperature = run.recipe.code_temperature
+    # Drawing codes anew at each step needs the latents they are drawn from.
+    kind = "latents" if temperature else "codes"
+    streamed = temperature and isinstance(values, StreamedValues)
+    file = run.work_dir / "prior" / f"latents-{process_state().process_index}.bin" if streamed else None
+    encoded = encode_all(tokenizer, values, kind, file)
+
+    def codes_of(indices: Tensor, generator: torch.Generator) -> Tensor:
+        batch = encoded[indices.to(encoded.device)].to(indices.device)
+        return tokenizer.quantizer.sample(batch, temperature, generator) if temperature else batch
+
+    return codes_of
+
+
+def _codes_drawn_anew(
+    tokenizer: NCVQVAEModel, values: Values, run: Run
+) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """The codes of new views of the series at given indices."""
+    recipe = run.recipe
+
+    @torch.no_grad()
+    def codes_of(indices: Tensor, generator: torch.Generator) -> Tensor:
+        view = augment(tokenizer.scale(values[indices]), recipe.prior_views, generator)
+        encoded = tokenizer.encode(tokenizer.scale.inverse(view))
+        if recipe.code_temperature:
+            return tokenizer.quantizer.sample(encoded.latents, recipe.code_temperature, generator)
+        return encoded.codes
+
+    return codes_of
 
 
 def check_run(data: TrainingData, run: Run) -> None:
