@@ -95,9 +95,9 @@ def test_rotary_attention_sees_distances_and_not_places():
 
 def test_local_mixing_convolves_each_row_by_itself_and_leaves_the_class_alone():
     mixing, hidden = LocalMixing(6, 5), torch.randn(3, 1 + 2 * 9, 6)
-    found = mixing(hidden, columns=9)
+    found = mixing(hidden, (2, 9))
     assert torch.equal(found[:, 0], hidden[:, 0])
-    weight, bias = mixing.convolution.weight[:, 0], mixing.convolution.bias
+    weight, bias = mixing.convolution.weight[:, 0, 0], mixing.convolution.bias
     for row in (slice(1, 10), slice(10, 19)):
         normed = F.pad(F.rms_norm(hidden[:, row], (6,)), (0, 0, 2, 2))
         convolved = sum(normed[:, shift : shift + 9] * weight[:, shift] for shift in range(5)) + bias

@@ -56,15 +56,16 @@ class LocalMixing(nn.Module):
 
     def __init__(self, hidden_size: int, width: int):
         super().__init__()
-        self.convolution = nn.Conv1d(hidden_size, hidden_size, width, padding=width // 2, groups=hidden_size)
+        # Of two dimensions, since PyTorch's depthwise `Conv1d` takes 27 times as long on a CPU.
+        self.convolution = nn.Conv2d(hidden_size, hidden_size, (1, width), padding=(0, width // 2), groups=hidden_size)
         self.linear = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, hidden: Tensor, columns: int) -> Tensor:
+    def forward(self, hidden: Tensor, grid: tuple[int, int]) -> Tensor:
         """New hidden states from `hidden` `(batch, 1 + rows * columns, hidden_size)`."""
         label, codes = hidden.split([1, hidden.shape[1] - 1], 1)
-        rows = root_mean_square_norm(codes).reshape(-1, columns, codes.shape[2])
-        mixed = self.linear(F.gelu(self.convolution(rows.mT).mT)).view_as(codes)
-        return torch.cat((label, codes + mixed), 1)
+        channels_last = root_mean_square_norm(codes).unflatten(1, grid).permute(0, 3, 1, 2)
+        mixed = self.convolution(channels_last).permute(0, 2, 3, 1).flatten(1, 2)
+        return torch.cat((label, codes + self.linear(F.gelu(mixed))), 1)
 
 
 class TransformerLayer(nn.Module):
@@ -169,7 +170,7 @@ class BidirectionalTransformer(nn.Module):
         """Hidden states with the neighbours mixed in, and their queries, keys and values."""
         layer = self.layers[layer]
         if layer.local is not None:
-            hidden = layer.local(hidden, self.grid[1])
+            hidden = layer.local(hidden, self.grid)
         return hidden, layer.queries_keys_values(hidden)
 
     def forward(self, *entered: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None) -> Tensor:
