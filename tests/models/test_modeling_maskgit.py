@@ -1,4 +1,5 @@
 import copy
+import itertools
 import math
 
 import pytest
@@ -11,7 +12,7 @@ from helpers.tensors import tensors
 from helpers.tiny import TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
 from ncvqvae.models.bidirectional_transformer import eager_attention
-from ncvqvae.models.masking import draw, least_confident
+from ncvqvae.models.masking import decoding_order, draw, least_confident
 
 
 KINDS = ["learned", "codebook", "codebook_finetuned", "geometry"]
@@ -113,6 +114,36 @@ def test_sampling_equals_a_plain_decoding_that_predicts_every_code_of_every_samp
         labels=labels,
         num_steps=steps,
         guidance_scale=scale,
+        generator=torch.Generator().manual_seed(5),
+        return_codes=True,
+        precision="no",
+    )
+    assert torch.equal(made.codes, codes)
+
+
+@pytest.mark.parametrize("kind", ["learned", "geometry"])
+@pytest.mark.parametrize("schedule", ["constant", "ramped", "interval"])
+def test_sampling_in_order_equals_a_plain_decoding_that_predicts_every_code_at_every_step(
+    pretraining_model, kind, schedule
+):
+    model, labels, steps = prior(pretraining_model, code_embedding=kind).eval(), torch.arange(8) % 2, 6
+    generator = torch.Generator().manual_seed(5)
+    order, codes = decoding_order("low_discrepancy", 8, model.grid, generator), torch.zeros(8, 50, dtype=torch.long)
+    decided = [50 - int(50 * math.cos(math.pi / 2 * step / steps)) for step in range(steps + 1)]
+    for step, (start, end) in enumerate(itertools.pairwise(decided)):
+        known = torch.zeros_like(codes, dtype=torch.bool).scatter(1, order[:, :start], True)
+        conditional, null = (model.predict(codes, known, ids) for ids in (labels, torch.full_like(labels, 2)))
+        scale = {"constant": 2.5, "ramped": 1 + 1.5 * step / steps, "interval": 2.5 if 2 <= step <= 4 else 1.0}
+        logits = null + scale[schedule] * (conditional - null)
+        wanted = order[:, start:end]
+        drawn, _ = draw(logits.gather(1, wanted[..., None].expand(-1, -1, 6)), 1.0, generator)
+        codes = codes.scatter(1, wanted, drawn)
+    made = model.generate(
+        labels=labels,
+        num_steps=steps,
+        guidance_scale=2.5,
+        guidance_schedule=schedule,
+        order="low_discrepancy",
         generator=torch.Generator().manual_seed(5),
         return_codes=True,
         precision="no",

@@ -71,10 +71,10 @@ def radical_inverse(count: int, base: int, device: torch.device | str = "cpu") -
     return inverse
 
 
-def low_discrepancy_ranks(
+def low_discrepancy_order(
     batch: int, grid: tuple[int, int], generator: torch.Generator | None = None, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """The rank `(batch, rows * columns)` of each position in an order whose neighbours lie far apart in the grid.
+    """Positions `(batch, rows * columns)` in an order in which those that follow each other lie far apart in the grid.
 
     Positions are visited by Halton's sequence, in base 3 over the rows and in base 2 over the columns, shifted at
     random for each sample (Halton scheduler, Besnier et al., ICLR 2025, arXiv 2503.17076).
@@ -89,22 +89,25 @@ def low_discrepancy_ranks(
     )
     visit = torch.arange(count, device=device).expand(batch, -1)
     first = torch.full((batch, rows * columns), count, device=device)
-    return first.scatter_reduce(1, row * columns + column, visit, "amin").argsort(1).argsort(1)
+    return first.scatter_reduce(1, row * columns + column, visit, "amin").argsort(1)
 
 
-def decoding_ranks(
-    order: str,
+def decoding_order(
+    name: str,
     batch: int,
     grid: tuple[int, int],
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor | None:
-    """The rank `(batch, rows * columns)` at which each code is decided; `None` where its confidence decides."""
-    if order == "confidence":
+    """Positions `(batch, rows * columns)` in the order in which their codes are decided.
+
+    `None` where confidence decides.
+    """
+    if name == "confidence":
         return None
-    if order == "random":
-        return torch.rand(batch, grid[0] * grid[1], generator=generator, device=device).argsort(1).argsort(1)
-    return low_discrepancy_ranks(batch, grid, generator, device)
+    if name == "random":
+        return torch.rand(batch, grid[0] * grid[1], generator=generator, device=device).argsort(1)
+    return low_discrepancy_order(batch, grid, generator, device)
 
 
 def guidance_at(progress: float, scale: float, schedule: str) -> float:
@@ -114,28 +117,29 @@ def guidance_at(progress: float, scale: float, schedule: str) -> float:
     return scale if schedule == "constant" or 0.25 <= progress <= 0.75 else 1.0
 
 
-def decode_iteratively(
-    predict: Callable[[Tensor, Tensor, float], Tensor],
+Predict = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+
+def decode_by_confidence(
+    predict: Predict,
     logits: Tensor,
     num_steps: int,
     temperature: float = 1.0,
     choice_temperature: float = 0.0,
-    ranks: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Draws codes `(batch, num_codes)` in `num_steps` parallel steps.
+    """Draws codes `(batch, num_codes)` in `num_steps` parallel steps (MaskGIT).
 
-    Each step draws all codes that are still masked, and keeps the most confident ones, or those of the lowest rank.
+    Each step draws all codes that are still masked, and keeps the most confident ones.
 
     Args:
         predict: takes `codes` `(batch, num_codes)`, the positions `(batch, masked)` that are still masked, where
-            the codes mean nothing, and the share of the steps that are done; returns logits
-            `(batch, masked, codebook_size)` at those positions.
+            the codes mean nothing, the positions `(batch, wanted)` of the codes to predict, and the share of the
+            steps that are done; returns logits `(batch, wanted, codebook_size)`.
         logits: the prediction for a sample with all codes masked, `(batch, num_codes, codebook_size)`. It is the same
             for all samples of a class, so the caller computes it once.
         temperature: divides the logits of each draw.
         choice_temperature: scale of the noise on the confidence, annealed to 0 as the decoding proceeds.
-        ranks: order `(batch, num_codes)` in which codes are decided; without it the most confident are decided first.
     """
     batch, num_codes, _ = logits.shape
     masked = torch.arange(num_codes, device=logits.device).repeat(batch, 1)
@@ -146,11 +150,35 @@ def decode_iteratively(
         left = int(num_codes * mask_ratio(step / num_steps))
         if left == 0:
             break
-        if ranks is None:
-            noise_scale = choice_temperature * (1 - step / num_steps)
-            remain = least_confident(probabilities, left, noise_scale, generator)
+        noise_scale = choice_temperature * (1 - step / num_steps)
+        masked = masked.gather(1, least_confident(probabilities, left, noise_scale, generator))
+        logits = predict(codes, masked, masked, step / num_steps)
+    return codes
+
+
+def decode_in_order(
+    predict: Predict,
+    logits: Tensor,
+    order: Tensor,
+    num_steps: int,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draws codes in `num_steps` parallel steps, each at the next positions of its `order` `(batch, num_codes)`.
+
+    So a step predicts only what it draws. Other arguments as in `decode_by_confidence`.
+    """
+    num_codes = order.shape[1]
+    codes, known = torch.zeros_like(order), 0
+    for step in range(1, num_steps + 1):
+        masked = order[:, known:]
+        known = num_codes - int(num_codes * mask_ratio(step / num_steps))
+        wanted = masked[:, : known - num_codes or None]
+        if wanted.shape[1] == 0:
+            continue
+        if masked.shape[1] == num_codes:
+            chosen = logits.gather(1, wanted[..., None].expand(-1, -1, logits.shape[2]))
         else:
-            remain = ranks.gather(1, masked).topk(left, dim=1).indices
-        masked = masked.gather(1, remain)
-        logits = predict(codes, masked, step / num_steps)
+            chosen = predict(codes, masked, wanted, (step - 1) / num_steps)
+        codes.scatter_(1, wanted, draw(chosen, temperature, generator)[0])
     return codes

@@ -16,7 +16,7 @@ from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .cpu_kernels import Enter, attention_for, layer_norm, rounded_rows, tabulated
 from .distributed import mean_over_batch, place_in_batch
-from .masking import decode_iteratively, decoding_ranks, guidance_at, training_mask
+from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .precision import autocast
 
@@ -281,12 +281,16 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             classes, which = ids.unique(return_inverse=True)
             everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
             nothing = torch.zeros_like(everywhere)
-            first = self._guided_logits(nothing, everywhere, 0.0, classes, guidance, self._enter)
+            first = self._guided_logits(nothing, everywhere, everywhere, 0.0, classes, guidance, self._enter)
             enter = self._tabulated(len(ids))
             for rows in torch.arange(len(ids), device=self.device).split(batch_size):
                 predict = partial(self._guided_logits, labels=ids[rows], guidance=guidance, enter=enter)
-                ranks = decoding_ranks(order, len(rows), self.grid, generator, self.device)
-                codes = decode_iteratively(predict, first[which[rows]], **decoding, ranks=ranks, generator=generator)
+                positions = decoding_order(order, len(rows), self.grid, generator, self.device)
+                if positions is None:
+                    codes = decode_by_confidence(predict, first[which[rows]], **decoding, generator=generator)
+                else:
+                    steps = decoding["num_steps"], decoding["temperature"], generator
+                    codes = decode_in_order(predict, first[which[rows]], positions, *steps)
                 values[rows] = self.decode(codes)
                 if return_codes:
                     kept.append(codes)
@@ -294,15 +298,23 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         return output if return_codes or return_labels else values
 
     def _guided_logits(
-        self, codes: Tensor, masked: Tensor, progress: float, labels: Tensor, guidance: Sequence, enter: Enter
+        self,
+        codes: Tensor,
+        masked: Tensor,
+        wanted: Tensor,
+        progress: float,
+        labels: Tensor,
+        guidance: Sequence,
+        enter: Enter,
     ) -> Tensor:
-        """Logits `(batch, masked, codebook_size)` at the `masked` positions of `codes` `(batch, num_codes)`.
+        """Logits `(batch, wanted, codebook_size)` at the `wanted` positions of `codes` `(batch, num_codes)`.
 
-        `guidance` is its scale and schedule, `progress` the share of the steps that are done.
+        At the `masked` positions the codes mean nothing. `guidance` is its scale and schedule, `progress` the share
+        of the steps that are done.
         """
         scale = guidance_at(progress, *guidance)
         visible = codes.scatter(1, masked, self.codebook_size)
-        wanted = masked + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
+        wanted = wanted + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
         if scale != 1:  # both passes as one
             null_class = torch.full_like(labels, self.config.num_labels)
             visible, labels = visible.repeat(2, 1), torch.cat((labels, null_class))

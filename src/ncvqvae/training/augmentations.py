@@ -62,9 +62,7 @@ def window_warp(
     return (1 - fraction) * stretched(lower) + fraction * stretched(upper)
 
 
-def time_warp(
-    values: Tensor, generator: torch.Generator | None, std: float = 0.012, num_knots: int = 6
-) -> Tensor:
+def time_warp(values: Tensor, generator: torch.Generator | None, std: float = 0.012, num_knots: int = 6) -> Tensor:
     """Shifts each series in time, and more at some places than at others.
 
     The shift is the sum of one for the whole series and of one that goes linearly from each of `num_knots` evenly

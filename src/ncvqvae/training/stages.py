@@ -129,7 +129,9 @@ def train_prior(
     model, frozen = run.start.new_prior(tokenizer, **classes, **recipe.prior)
     model.to(data.values.device)
     values = data.part(data.train)
-    codes_of = _codes_drawn_anew(tokenizer, values, run) if recipe.prior_views else _codes_known(tokenizer, values, run)
+    codes_of = (
+        _codes_drawn_anew(tokenizer, values, run) if recipe.prior_views else _codes_known(tokenizer, values, run)
+    )
     labels = None if data.labels is None else data.labels[data.train]
     held_out_codes = encode_all(tokenizer, data.part(data.held_out), "codes") if len(data.held_out) else None
     held_out_labels = None if data.labels is None else data.labels[data.held_out]
