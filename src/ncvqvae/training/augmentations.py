@@ -2,9 +2,9 @@
 
 Each view takes `values` `(batch, channels, length)`, scaled to unit variance, and a generator, and returns the same
 shape. Every series draws its own parameters. A view that moves samples in time or scales them treats all
-channels of a series alike. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613), but for
-`time_warp` and `offset`, which it does not have. That code then passes its views through an STFT, which zeroes the last
-samples; this one does not.
+channels of a series alike. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613), which does not
+have `time_warp` and `offset`. That code then passes its views through an STFT, which zeroes the last samples; this one
+does not.
 """
 
 import difflib
