@@ -95,7 +95,7 @@ def test_rotary_attention_sees_distances_and_not_places():
 
 def test_local_mixing_convolves_each_row_by_itself_and_leaves_the_class_alone():
     mixing, hidden = LocalMixing(6, 5), torch.randn(3, 1 + 2 * 9, 6)
-    found = mixing(hidden, (2, 9))
+    found = mixing(hidden, rows=2)
     assert torch.equal(found[:, 0], hidden[:, 0])
     weight, bias = mixing.convolution.weight[:, 0, 0], mixing.convolution.bias
     for row in (slice(1, 10), slice(10, 19)):
@@ -111,3 +111,14 @@ def test_a_rotary_transformer_with_convolutions_takes_weights_of_another_number_
     )
     long.load_state_dict(short.state_dict())
     assert long(*long.enter(torch.randn(2, 24, 8))).shape == (2, 24, 8)
+
+
+@pytest.mark.parametrize("convolution_width", [0, 3])
+def test_padding_is_seen_by_nothing(convolution_width):
+    sizes = dict(hidden_size=16, num_layers=2, num_heads=2, head_dim=8, intermediate_size=24)
+    network = BidirectionalTransformer((1, 20), 8, **sizes, convolution_width=convolution_width, rotary=True)
+    short, padded = torch.randn(3, 12, 8), torch.randn(3, 21, 8)
+    padded[:, :12] = short
+    valid = (torch.arange(21) < 12).expand(3, -1)
+    alone, found = network(*network.enter(short)), network(*network.enter(padded), valid=valid)
+    torch.testing.assert_close(found[:, :12], alone)

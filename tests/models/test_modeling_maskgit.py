@@ -9,8 +9,8 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from helpers.tensors import tensors
-from helpers.tiny import TINY, TINY_PRIOR
-from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
+from helpers.tiny import ANY_LENGTH, TINY, TINY_PRIOR
+from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
 from ncvqvae.models.bidirectional_transformer import eager_attention
 from ncvqvae.models.masking import decoding_order, draw, least_confident
 
@@ -128,7 +128,10 @@ def test_sampling_in_order_equals_a_plain_decoding_that_predicts_every_code_at_e
 ):
     model, labels, steps = prior(pretraining_model, code_embedding=kind).eval(), torch.arange(8) % 2, 6
     generator = torch.Generator().manual_seed(5)
-    order, codes = decoding_order("low_discrepancy", 8, model.grid, generator), torch.zeros(8, 50, dtype=torch.long)
+    order, codes = (
+        decoding_order("low_discrepancy", 8, model.grid(40), generator),
+        torch.zeros(8, 50, dtype=torch.long),
+    )
     decided = [50 - int(50 * math.cos(math.pi / 2 * step / steps)) for step in range(steps + 1)]
     for step, (start, end) in enumerate(itertools.pairwise(decided)):
         known = torch.zeros_like(codes, dtype=torch.bool).scatter(1, order[:, :start], True)
@@ -399,3 +402,97 @@ def test_an_order_or_a_schedule_that_is_not_known_is_named(model, setting, messa
 def test_a_network_that_cannot_be_built_is_refused(pretraining_model, field, message):
     with pytest.raises(StrictDataclassClassValidationError, match=message):
         prior(pretraining_model, **field)
+
+
+SETS = [
+    {"name": "waves", "length": 40, "mean": 5.0, "std": 2.0},
+    {"name": "steps", "length": 33, "mean": 0.0, "std": 1.0},
+]
+
+
+def many_sets(**settings):
+    """A tiny prior over two sets of three classes, and its tokenizer for series of every length."""
+    torch.manual_seed(0)
+    classes = {0: "waves/slow", 1: "waves/fast", 2: "steps/up"}
+    fields = (
+        TINY_PRIOR
+        | LOCAL
+        | settings
+        | {"code_embedding": "geometry", "id2label": classes, "label_shares": [0.3, 0.3, 0.4]}
+    )
+    tokenizer = NCVQVAEModel(NCVQVAEConfig(**ANY_LENGTH)).eval()
+    return MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **({"sets": SETS} | fields)).eval()
+
+
+def test_a_prior_over_many_sets_generates_each_at_its_length_and_in_its_units(tmp_path):
+    model = many_sets()
+    model.save_pretrained(tmp_path)
+    again = MaskGITForTimeSeriesGeneration.from_pretrained(tmp_path)
+    for labels, length, classes in (
+        ("waves/fast", 40, {1}),
+        ("steps/up", 33, {2}),
+        ("waves", 40, {0, 1}),
+        ([2, 2], 33, {2}),
+    ):
+        settings = {"order": "low_discrepancy", "precision": "no", "return_labels": True, "return_codes": True}
+        count = None if isinstance(labels, list) else 20
+        made, same = (
+            one.generate(count, labels, **settings, generator=torch.Generator().manual_seed(1))
+            for one in (model, again)
+        )
+        assert torch.equal(made.values, same.values) and made.values.shape[1:] == (1, length)
+        assert set(made.labels.tolist()) == classes
+        one = SETS[0] if length == 40 else SETS[1]
+        moments = torch.tensor([one["mean"], one["std"]]).view(2, 1, 1, 1)
+        assert torch.equal(made.values, model.tokenizer.decode(made.codes, length, moments))
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"), [(None, "none"), (["waves/slow", "steps/up"], "steps, waves"), ("dogs", "dogs")]
+)
+def test_series_of_several_sets_or_of_none_are_not_generated_together(labels, found):
+    with pytest.raises(ValueError, match=f"name one set.*found {found}; the sets are waves, steps"):
+        many_sets().generate(labels=labels)
+
+
+def test_the_null_class_of_a_set_is_the_set_and_a_class_is_told_which_it_is_of():
+    model = many_sets()
+    assert model.config.null_labels == [3, 3, 4, 3, 4]
+    codes, nothing = torch.randint(16, (3, 14)), torch.zeros(3, 14, dtype=torch.bool)
+    before = model.predict(codes, nothing, torch.tensor([0, 2, 4]))
+    with torch.no_grad():
+        model.label_embedding.weight[3] += 1
+    changed = (model.predict(codes, nothing, torch.tensor([0, 2, 4])) - before).abs().amax((1, 2))
+    assert changed[0] > 0 and (changed[1:] == 0).all()
+
+
+def test_series_with_fewer_codes_train_together_with_longer_ones_as_if_alone():
+    model, generator = many_sets(label_dropout=0.0).train(), torch.Generator().manual_seed(1)
+    codes, labels = torch.randint(16, (40, 14)), torch.arange(40) % 3
+    padded = codes.masked_fill((labels[:, None] == 2) & (torch.arange(14) >= 11), -1)
+    output = model(codes=padded, labels=labels, generator=generator)
+    assert output.mask.any(1).all() and not (output.mask & (padded < 0)).any()
+    assert output.loss.isfinite()
+    total, count = 0.0, 0
+    for row in range(40):
+        size = 11 if labels[row] == 2 else 14
+        known = ~output.mask[row : row + 1, :size]
+        logits = model.predict(codes[row : row + 1, :size], known, labels[row : row + 1])
+        total += F.cross_entropy(logits[~known], codes[row : row + 1, :size][~known], reduction="sum")
+        count += (~known).sum()
+    torch.testing.assert_close(output.loss, total / count)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sets": None}, "needs sets, found none"),
+        ({"position_encoding": "learned"}, 'sets need position_encoding "rotary"'),
+        ({"sets": [SETS[0]]}, "class 'steps/up' is of no set; the sets are waves"),
+        ({"sets": [SETS[0], SETS[0]]}, "must have different names"),
+        ({"sets": [SETS[0], {"name": "steps", "length": 33}]}, "a set has length, mean, name, std"),
+    ],
+)
+def test_sets_that_do_not_fit_are_refused(fields, message):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        many_sets(**fields)

@@ -60,10 +60,16 @@ class LocalMixing(nn.Module):
         self.convolution = nn.Conv2d(hidden_size, hidden_size, (1, width), padding=(0, width // 2), groups=hidden_size)
         self.linear = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, hidden: Tensor, grid: tuple[int, int]) -> Tensor:
-        """New hidden states from `hidden` `(batch, 1 + rows * columns, hidden_size)`."""
+    def forward(self, hidden: Tensor, rows: int, valid: Tensor | None = None) -> Tensor:
+        """New hidden states from `hidden` `(batch, 1 + rows * columns, hidden_size)`.
+
+        Codes that are not `valid` `(batch, 1 + rows * columns)` count as the zeros beyond the end of a row.
+        """
         label, codes = hidden.split([1, hidden.shape[1] - 1], 1)
-        channels_last = root_mean_square_norm(codes).unflatten(1, grid).permute(0, 3, 1, 2)
+        normed = root_mean_square_norm(codes)
+        if valid is not None:
+            normed = normed * valid[:, 1:, None]
+        channels_last = normed.unflatten(1, (rows, -1)).permute(0, 3, 1, 2)
         mixed = self.convolution(channels_last).permute(0, 2, 3, 1).flatten(1, 2)
         return torch.cat((label, codes + self.linear(F.gelu(mixed))), 1)
 
@@ -101,6 +107,7 @@ class TransformerLayer(nn.Module):
         attention: Callable,
         wanted: Tensor | None = None,
         rotation: tuple[Tensor, Tensor] | None = None,
+        attention_mask: Tensor | None = None,
     ) -> Tensor:
         """New hidden states from `hidden` `(batch, positions, hidden_size)` and its `projected` queries, keys, values.
 
@@ -110,7 +117,7 @@ class TransformerLayer(nn.Module):
         query, key, value = projected.view(batch, positions, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         if rotation is not None:
             query, key = rotated(query, rotation), rotated(key, rotation)
-        mixed, _ = attention(self, query, key, value, None, scaling=self.head_dim**-0.5)
+        mixed, _ = attention(self, query, key, value, attention_mask, scaling=self.head_dim**-0.5)
         mixed = mixed.reshape(batch, positions, -1)
         if wanted is not None:
             # The gradient of `index_select` takes a third of the time of an index in brackets.
@@ -127,7 +134,7 @@ class BidirectionalTransformer(nn.Module):
     `rotary`, attention sees distances in time instead, and what is learned is one vector for each row of the grid.
 
     Args:
-        grid: `(rows, columns)` of the codes; columns go on in time.
+        grid: `(rows, columns)` of the codes; columns go on in time. With `rotary` any number of columns will do.
         dim, hidden_size: sizes of what comes in and goes out, and of the layers.
         convolution_width: codes that the depthwise convolution of each layer sees; 0 means none.
     """
@@ -145,11 +152,10 @@ class BidirectionalTransformer(nn.Module):
         rotary: bool = False,
     ):
         super().__init__()
-        self.grid, self.rotary = grid, rotary
+        self.rows, self.rotary = grid[0], rotary
         self.position_scale = hidden_size**-0.5
         self.project_in = nn.Linear(dim, hidden_size, bias=False)
-        rows, columns = grid
-        self.position_embedding = nn.Embedding(1 + (rows if rotary else rows * columns), hidden_size)
+        self.position_embedding = nn.Embedding(1 + (grid[0] if rotary else grid[0] * grid[1]), hidden_size)
         sizes = hidden_size, num_heads, head_dim, intermediate_size, convolution_width
         self.layers = nn.ModuleList(TransformerLayer(*sizes) for _ in range(num_layers))
         self.norm = nn.RMSNorm(hidden_size)
@@ -162,28 +168,40 @@ class BidirectionalTransformer(nn.Module):
         """
         hidden, positions = self.project_in(embedded), self.position_embedding.weight
         if self.rotary:
-            positions = torch.cat((positions[:1], positions[1:].repeat_interleave(self.grid[1], 0)))
+            columns = (embedded.shape[1] - 1) // self.rows
+            positions = torch.cat((positions[:1], positions[1:].repeat_interleave(columns, 0)))
         hidden = hidden + (self.position_scale * positions).to(hidden.dtype)
         return (hidden,) if self.layers[0].local is not None else (hidden, self._projected(0, hidden)[1])
 
-    def _projected(self, layer: int, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def _projected(self, index: int, hidden: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Hidden states with the neighbours mixed in, and their queries, keys and values."""
-        layer = self.layers[layer]
+        layer = self.layers[index]
         if layer.local is not None:
-            hidden = layer.local(hidden, self.grid)
-        return hidden, layer.queries_keys_values(hidden)
+            hidden = layer.local(hidden, self.rows, valid)  # type: ignore[operator]
+        return hidden, layer.queries_keys_values(hidden)  # type: ignore[operator]
 
-    def forward(self, *entered: Tensor, attention: Callable = eager_attention, wanted: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        *entered: Tensor,
+        attention: Callable = eager_attention,
+        wanted: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> Tensor:
         """Maps the results of `enter` to `(batch, num_positions, dim)`.
 
-        With `wanted`, only these rows of `hidden.flatten(0, 1)` leave the last layer: `(wanted, dim)`.
+        With `wanted`, only these rows of `hidden.flatten(0, 1)` leave the last layer: `(wanted, dim)`. Positions that
+        are not `valid` `(batch, num_positions)` are seen by no other.
         """
-        hidden, projected = entered if len(entered) == 2 else self._projected(0, entered[0])
-        first = self.layers[0]
-        turns = rotation(*self.grid[::-1], first.head_dim, hidden.device) if self.rotary else None
+        hidden, projected = entered if len(entered) == 2 else self._projected(0, entered[0], valid)
+        mask = turns = None
+        if self.rotary:
+            columns = (hidden.shape[1] - 1) // self.rows
+            turns = rotation(columns, self.rows, self.layers[0].head_dim, hidden.device)  # type: ignore[arg-type]
+        if valid is not None:
+            mask = torch.zeros_like(valid, dtype=projected.dtype).masked_fill_(~valid, -torch.inf)[:, None, None]
         for index, layer in enumerate(self.layers):
             last = index + 1 == len(self.layers)
-            hidden = layer(hidden, projected, attention, wanted if last else None, turns)
+            hidden = layer(hidden, projected, attention, wanted if last else None, turns, mask)
             if not last:
-                hidden, projected = self._projected(index + 1, hidden)
+                hidden, projected = self._projected(index + 1, hidden, valid)
         return normalised_linear(self.norm, self.project_out, hidden)

@@ -17,6 +17,7 @@ SAMPLING = {
     "guidance_scale": "sampling_guidance_scale",
     "guidance_schedule": "sampling_guidance_schedule",
 }
+SET_FIELDS = {"name", "length", "mean", "std"}
 ORDERS = "confidence", "random", "low_discrepancy"
 GUIDANCE_SCHEDULES = "constant", "ramped", "interval"
 
@@ -32,6 +33,9 @@ class MaskGITConfig(PreTrainedConfig):
         id2label (`dict[int, str]`, *optional*): names of the classes; without it the prior knows no classes.
         label_shares (`list[float]`, *optional*, defaults to equal shares): share of each class in the training
             split. Labels are drawn at these shares if none are given.
+        sets (`list[dict]`, *optional*): of a prior over many sets of univariate series, on a tokenizer for series of
+            every length: the `name`, `length`, `mean` and `std` of each. The name of a class is then that of its set,
+            a slash and its own, `"CBF/2"`.
         code_embedding (`str`, defaults to `"learned"`): what the transformer sees of a code. `"learned"`: a table
             of its own that starts at the codebook, and whose transpose gives the logits (the thesis' regular
             prior). `"codebook"`: the frozen codebook (token context). `"codebook_finetuned"`: a trainable copy of
@@ -65,6 +69,7 @@ class MaskGITConfig(PreTrainedConfig):
 
     tokenizer_config: dict | PreTrainedConfig | None = None
     label_shares: list[float | int] | tuple[float | int, ...] | None = None
+    sets: list[dict] | tuple[dict, ...] | None = None
     code_embedding: Literal["learned", "codebook", "codebook_finetuned", "geometry"] = "learned"
     position_encoding: Literal["learned", "rotary"] = "learned"
     convolution_width: int = 0
@@ -98,6 +103,7 @@ class MaskGITConfig(PreTrainedConfig):
             raise ValueError(f"convolution_width must be 0 or an odd number, found {self.convolution_width}")
         if self.position_encoding == "rotary" and self.head_dim % 2:
             raise ValueError(f"head_dim must be even for rotary positions, found {self.head_dim}")
+        self._check_sets()
         tokenizer = self.tokenizer_config
         if tokenizer.length is not None and tokenizer.num_codes > MOST_CODES:
             found = f"{tokenizer.num_channels} channels of {tokenizer.length} samples are {tokenizer.num_codes} codes"
@@ -116,6 +122,38 @@ class MaskGITConfig(PreTrainedConfig):
             raise ValueError(f"label_shares must not be negative, found {self.label_shares}")
         for name, field in SAMPLING.items():
             _check_sampling(name, getattr(self, field), field)
+
+    def _check_sets(self) -> None:
+        every = self.tokenizer_config.length is None
+        if self.sets is None:
+            if every:
+                raise ValueError("a prior on a tokenizer for series of every length needs sets, found none")
+            return
+        if not every or not self.tokenizer_config.channelwise:
+            raise ValueError("sets need a channelwise tokenizer for series of every length")
+        if self.position_encoding != "rotary" or self.code_embedding == "learned":
+            raise ValueError('sets need position_encoding "rotary" and another code_embedding than "learned"')
+        for one in self.sets:
+            if set(one) != SET_FIELDS or one["length"] < 8 or not one["std"] > 0:
+                raise ValueError(f"a set has {', '.join(sorted(SET_FIELDS))}, found {one}")
+        names = [one["name"] for one in self.sets]
+        if not names or len(set(names)) != len(names) or any("/" in name for name in names):
+            raise ValueError(f"sets must have different names without a slash, found {names}")
+        for name in self.id2label.values():
+            if name.partition("/")[0] not in names:
+                raise ValueError(f"class {name!r} is of no set; the sets are {', '.join(names)}")
+
+    @property
+    def null_labels(self) -> list[int]:
+        """The null class of each label, those of the classes and of the null classes themselves.
+
+        The null class of a set is the set: it follows the classes, in the order of `sets`.
+        """
+        if self.sets is None:
+            return [self.num_labels] * (self.num_labels + 1)
+        names = [one["name"] for one in self.sets]
+        owners = [names.index(name.partition("/")[0]) for name in self.id2label.values()]
+        return [self.num_labels + index for index in (*owners, *range(len(names)))]
 
     def sampling(self, **given: Any) -> dict[str, Any]:
         """The settings of `generate` by name. The configuration decides those that are `None` or not given.

@@ -19,16 +19,25 @@ def training_mask(
     num_codes: int,
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
+    part: slice = slice(None),
+    valid: Tensor | None = None,
 ) -> Tensor:
     """Draws which codes to mask, `(batch, num_codes)`: at least one in each sample, at uniform positions.
 
     The ratio is drawn for each sample at a uniformly random progress, so it averages 2 / pi. (The thesis' baseline
     masks the complement, and draws one ratio for a batch.)
+
+    Args:
+        part: the samples to return; numbers are drawn for all.
+        valid (*optional*): which codes of these samples there are, `(samples, num_codes)`; others pad shorter ones.
     """
-    progress = torch.rand(batch, generator=generator, device=device)
-    num_masked = (num_codes * mask_ratio(progress)).long().clamp_min(1)
-    order = torch.rand(batch, num_codes, generator=generator, device=device).argsort(1).argsort(1)
-    return order < num_masked[:, None]
+    progress = torch.rand(batch, generator=generator, device=device)[part]
+    order = torch.rand(batch, num_codes, generator=generator, device=device)[part]
+    sizes: Tensor | int = num_codes
+    if valid is not None:
+        order, sizes = order.masked_fill(~valid, 2.0), valid.sum(1)
+    num_masked = (sizes * mask_ratio(progress)).long().clamp_min(1)
+    return order.argsort(1).argsort(1) < num_masked[:, None]
 
 
 def draw(logits: Tensor, temperature: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
