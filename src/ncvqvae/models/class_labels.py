@@ -1,6 +1,7 @@
 """Turns the classes that a caller asks for, by index or by name, into class indices."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ def label_ids(
     """
     if num_samples is not None and num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, found {num_samples}")
+    if isinstance(labels, Tensor | np.ndarray | np.generic):
+        labels = labels.tolist()
     shares = torch.tensor(config.label_shares or [], device=device)
     if config.sets is not None:
         shares = shares * _of_one_set(labels, config).to(device)
@@ -37,8 +40,6 @@ def label_ids(
         return torch.multinomial(shares, num_samples or 1, replacement=True, generator=generator)
     if labels is None or (isinstance(labels, str) and labels == "null"):
         return torch.full((num_samples or 1,), config.num_labels, device=device)
-    if isinstance(labels, Tensor | np.ndarray | np.generic):
-        labels = labels.tolist()
     if isinstance(labels, str) or not isinstance(labels, Sequence):
         labels = [labels] * (num_samples or 1)
     if num_samples not in (None, len(labels)) or not len(labels):
@@ -47,9 +48,10 @@ def label_ids(
 
 
 def _of_one_set(labels: Labels, config: MaskGITConfig) -> Tensor:
-    """Which classes belong to the set that `labels` name, in their first part."""
-    asked = {str(label).partition("/")[0] for label in ([labels] if isinstance(labels, str) else labels or [])}
-    known = [one["name"] for one in config.sets]
+    """Which classes belong to the one set that `labels` are of."""
+    given: Any = [labels] if isinstance(labels, int | str) else labels or []
+    asked = {str(config.id2label.get(label, label)).partition("/")[0] for label in given}
+    known = [one["name"] for one in config.sets or []]
     if len(asked) != 1 or not asked <= set(known):
         wanted = 'name one set, labels="CBF", or classes of one, labels="CBF/2"'
         raise ValueError(f"{wanted}; found {', '.join(sorted(asked)) or 'none'}; the sets are {', '.join(known)}")

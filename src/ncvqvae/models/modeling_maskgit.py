@@ -193,7 +193,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         everywhere = torch.arange(codes.numel(), device=codes.device)
         return self._logits(visible, labels, everywhere, self._enter).view(*codes.shape, -1)
 
-    def _enter(self, visible: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _enter(self, visible: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """Embeds each sample's label and its `visible` codes `(batch, num_codes)`; `codebook_size` means masked."""
         table, codebook = self.code_embedding.weight, self.tokenizer.quantizer.codebook
         if self.config.code_embedding == "codebook":
