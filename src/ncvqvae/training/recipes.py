@@ -24,7 +24,7 @@ from .augmentations import check_views
 # The fields that the data decides. No recipe may set them.
 FROM_DATA = {
     *("num_channels", "length", "mean", "std", "dataset_name"),
-    *("tokenizer_config", "id2label", "label2id", "label_shares"),
+    *("tokenizer_config", "id2label", "label2id", "label_shares", "sets"),
 }
 
 

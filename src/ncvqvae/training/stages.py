@@ -123,7 +123,7 @@ def train_prior(
     recipe, classes = run.recipe, {}
     if data.labels is not None:
         classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
-    note_run(run.work_dir / "prior", {"tokenizer": _digest(tokenizer.state_dict().values())}, run.resume)
+    note_run(run.work_dir / "prior", {"tokenizer": digest(tokenizer.state_dict().values())}, run.resume)
     torch.manual_seed(derived_seed(recipe.seed, "prior"))
     tokenizer = tokenizer.eval()
     model, frozen = run.start.new_prior(tokenizer, **classes, **recipe.prior)
@@ -197,18 +197,19 @@ def check_run(data: TrainingData, run: Run) -> None:
         "processes": num_processes(),
         "classes": data.label_names,
         "shape": list(data.values.shape),
-        "values": _digest(chunks(data.values)),
-        "labels": None if data.labels is None else _digest([data.labels]),
-        "held_out": _digest([data.held_out]),  # which also decides the series to train on
+        "values": digest(chunks(data.values)),
+        "labels": None if data.labels is None else digest([data.labels]),
+        "held_out": digest([data.held_out]),  # which also decides the series to train on
     }
     if run.start.model is not None:
-        weights = _digest(run.start.model.state_dict().values())
+        weights = digest(run.start.model.state_dict().values())
         found |= {"checkpoint": weights, "frozen": list(run.start.frozen)}
     note_run(run.work_dir, run.recipe.to_dict() | found, run.resume)
 
 
-def _digest(tensors: Iterable[Tensor]) -> str:
-    digest = hashlib.sha256()
+def digest(tensors: Iterable[Tensor]) -> str:
+    """The SHA-256 of the bytes of tensors."""
+    found = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
+        found.update(tensor.cpu().numpy().tobytes())
+    return found.hexdigest()
