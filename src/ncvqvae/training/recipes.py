@@ -100,6 +100,8 @@ class Recipe:
         prior_training: how stage 2 is optimised.
         prior_views: augmentations of the series whose codes the prior learns, drawn and encoded anew at each step;
             without any the codes are computed once.
+        choose_sampling: whether order, temperature and guidance of the sampling are chosen at the end, by what the
+            prior generates; see `choose_sampling`.
         mixture: how series are drawn in pre-training.
         decoder_training: how the second phase of pre-training, for a tokenizer with `decoder_noise`, is optimised.
         code_temperature: at 0 the prior learns the nearest codes. Above 0 codes are drawn anew at each step, with
@@ -116,6 +118,7 @@ class Recipe:
     prior_training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=256))
     code_temperature: float | int = 0.0
     prior_views: list[Any] = field(default_factory=list)
+    choose_sampling: bool = False
     mixture: MixtureSettings = field(default_factory=MixtureSettings)
     decoder_training: TrainingSettings = field(default_factory=TrainingSettings)
 

@@ -13,6 +13,7 @@ from ..data.streaming import StreamedValues, Values, chunks
 from ..data.training_split import TrainingData
 from ..evaluation.plots import plot_reconstructions, plot_samples
 from ..evaluation.stage_scores import encode_all, score_prior, score_tokenizer
+from ..models.configuration_maskgit import SAMPLING
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.distributed import num_processes
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
@@ -25,8 +26,10 @@ from .finetuning import Start
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
 from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
+from .sampling_choice import choose_sampling
 
 
+LEAST_TO_CHOOSE_BY, MOST_TO_CHOOSE_BY = 50, 1024  # series that the sampling is chosen by
 DRAWN = 64  # series in the pictures that a tracker gets
 
 
@@ -75,6 +78,8 @@ def train(
             model = pretrained.tokenizer
         if only != "tokenizer":
             model, histories["prior"] = train_prior(model, data, run)
+            if run.recipe.choose_sampling:
+                _choose_sampling(model, data, run.recipe.seed)
         save(model, output_dir, run.recipe)
     return model, histories
 
@@ -188,6 +193,17 @@ def _codes_drawn_anew(
         return encoded.codes
 
     return codes_of
+
+
+def _choose_sampling(model: MaskGITForTimeSeriesGeneration, data: TrainingData, seed: int) -> None:
+    """Makes the settings that `choose_sampling` finds those of the checkpoint."""
+    # Of a few held-out series nothing can be said. All series then say what the set is like.
+    rows = data.held_out if len(data.held_out) >= LEAST_TO_CHOOSE_BY else torch.arange(len(data.values))
+    rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST_TO_CHOOSE_BY]]
+    labels = None if data.labels is None else data.labels[rows.to(data.labels.device)]
+    settings = choose_sampling(model, data.values[rows.to(data.values.device)], labels, seed)
+    for name, value in settings.items():
+        setattr(model.config, SAMPLING[name], value)
 
 
 def check_run(data: TrainingData, run: Run) -> None:
