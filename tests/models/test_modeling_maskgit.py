@@ -455,6 +455,11 @@ def test_series_of_several_sets_or_of_none_are_not_generated_together(labels, fo
         many_sets().generate(labels=labels)
 
 
+def test_a_prior_over_many_sets_is_told_the_sets_of_what_it_learns():
+    with pytest.raises(ValueError, match="needs labels, which say of which set each series is"):
+        many_sets()(codes=torch.zeros(2, 11, dtype=torch.long))
+
+
 def test_the_null_class_of_a_set_is_the_set_and_a_class_is_told_which_it_is_of():
     model = many_sets()
     assert model.config.null_labels == [3, 3, 4, 3, 4]

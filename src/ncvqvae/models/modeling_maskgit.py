@@ -167,6 +167,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             with torch.no_grad():
                 codes = self.tokenizer.encode(values).codes
         if labels is None:
+            if self.config.sets is not None:
+                raise ValueError("a prior over many sets needs labels, which say of which set each series is")
             labels = torch.full((len(codes),), self.config.num_labels, device=codes.device)
         # In training all processes draw for the whole batch, and each takes its own part.
         start, total = place_in_batch(len(codes), codes.device) if self.training else (0, len(codes))
