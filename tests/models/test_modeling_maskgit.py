@@ -501,3 +501,15 @@ def test_series_with_fewer_codes_train_together_with_longer_ones_as_if_alone():
 def test_sets_that_do_not_fit_are_refused(fields, message):
     with pytest.raises(StrictDataclassClassValidationError, match=message):
         many_sets(**fields)
+
+
+def test_a_prior_that_knows_strength_is_told_it_and_samples_without(pretraining_model):
+    model = prior(pretraining_model, code_embedding="geometry", knows_strength=True).eval()
+    with torch.no_grad():
+        model.strength_vector += torch.randn_like(model.strength_vector)
+    codes, generator = torch.randint(6, (4, 50)), torch.Generator()
+    strengths = (None, torch.zeros(4), torch.ones(4))
+    losses = [model(codes=codes, strength=one, generator=generator.manual_seed(1)).loss for one in strengths]
+    assert losses[0] == losses[1] != losses[2]
+    with pytest.raises(ValueError, match="the prior does not know of strengths"):
+        prior(pretraining_model)(codes=codes, strength=strengths[2])

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.interpolate import CubicSpline
 
-from ncvqvae.training.augmentations import VIEWS, augment, check_views, spline_basis
+from ncvqvae.training.augmentations import VIEWS, augment, check_views, draw_strength, spline_basis
 
 
 def written_out_window_warp(series, start, window, scale):
@@ -126,3 +126,25 @@ def test_views_apply_in_the_order_of_the_list():
 def test_unknown_views_and_parameters_are_refused(views, message):
     with pytest.raises(ValueError, match=message):
         check_views(views)
+
+
+@pytest.mark.parametrize(
+    "name", ["amplitude_resize", "gaussian_noise", "time_warp", "offset", "magnitude_warp", "slope"]
+)
+def test_a_strength_of_zero_leaves_series_as_they_are_and_one_of_one_is_the_view(name):
+    values, strength = torch.randn(40, 2, 30), torch.tensor([0.0, 1.0]).repeat(20)
+    plain = augment(values, [name], torch.Generator().manual_seed(1))
+    weaker = augment(values, [name], torch.Generator().manual_seed(1), strength)
+    torch.testing.assert_close(weaker[::2], values[::2])
+    torch.testing.assert_close(weaker[1::2], plain[1::2])
+
+
+def test_a_view_without_a_spread_has_no_strength():
+    with pytest.raises(ValueError, match="view flip has no std or rate"):
+        augment(torch.randn(2, 1, 9), ["flip"], None, torch.ones(2))
+
+
+def test_one_series_in_four_is_not_augmented(generator):
+    strength = draw_strength(20_000, generator, torch.device("cpu"))
+    assert (strength == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert strength[strength > 0].mean().item() == pytest.approx(0.5, abs=0.02) and strength.max() <= 1

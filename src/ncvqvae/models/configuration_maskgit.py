@@ -50,6 +50,8 @@ class MaskGITConfig(PreTrainedConfig):
         num_hidden_layers (`int`, defaults to 4): layers of the transformer.
         num_attention_heads (`int`, defaults to 2), head_dim (`int`, defaults to 64): number and width of its heads.
         intermediate_size (`int`, defaults to 256): width of its perceptrons.
+        knows_strength (`bool`, defaults to `False`): the prior is told in training how strongly each series was
+            augmented. Sampling means not at all, so that nothing of it is generated.
         label_dropout (`float`, defaults to 0.2): share of training samples that lose their label, for guidance.
         sampling_steps (`int`, defaults to 10): default `num_steps` of `generate`.
         sampling_order (`str`, defaults to `"confidence"`): its default `order`.
@@ -78,6 +80,7 @@ class MaskGITConfig(PreTrainedConfig):
     num_attention_heads: int = 2
     head_dim: int = 64
     intermediate_size: int = 256
+    knows_strength: bool = False
     label_dropout: float | int = 0.2
     sampling_steps: int = 10
     sampling_order: Literal["confidence", "random", "low_discrepancy"] = "confidence"

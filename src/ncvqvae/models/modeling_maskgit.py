@@ -78,6 +78,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         self.position_embedding = None if rotary else nn.Embedding(self.num_codes, dim)
         self.embedding_norm = nn.LayerNorm(dim, eps=1e-12)
         self.label_embedding = nn.Embedding(max(config.null_labels) + 1, dim)  # null classes, of each set, come last
+        if config.knows_strength:
+            self.strength_vector = nn.Parameter(torch.empty(dim))
         heads = config.num_attention_heads, config.head_dim
         sizes = config.hidden_size, config.num_hidden_layers, *heads, config.intermediate_size
         self.transformer = BidirectionalTransformer(grid, dim, *sizes, config.convolution_width, rotary)
@@ -98,6 +100,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         return frequencies * (tokenizer.num_channels if tokenizer.channelwise else 1), columns
 
     def reset_parameters(self) -> None:
+        if self.config.knows_strength:
+            nn.init.zeros_(self.strength_vector)
         if self.config.code_embedding == "learned":
             nn.init.zeros_(self.logit_bias)
         if self.config.code_embedding == "geometry":
@@ -149,6 +153,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         values: Tensor | None = None,
         labels: Tensor | None = None,
         codes: Tensor | None = None,
+        strength: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> MaskGITOutput:
         """Masks codes at random and predicts them.
@@ -159,6 +164,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             labels (`torch.LongTensor` of shape `(batch,)`, *optional*): classes; without them the null class.
             codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again. Of a prior
                 over many sets, -1 at the end fills up series with fewer codes.
+            strength (`torch.FloatTensor` of shape `(batch,)`, *optional*): how strongly each series was augmented, for
+                a prior that `knows_strength`; without it not at all.
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
         """
         if codes is None:
@@ -181,6 +188,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         visible, targets = codes.masked_fill(mask, self.codebook_size), codes[mask]
         masked = mask.flatten().nonzero()[:, 0]
         enter = self._tabulated(len(codes), codes.shape[1])
+        if strength is not None:
+            if not self.config.knows_strength:
+                raise ValueError("the prior does not know of strengths: set knows_strength, or leave strength out")
+            enter = partial(self._enter, strength=strength)
         logits = self._logits(visible.clamp_min(0), labels, rounded_rows(masked, mask.numel()), enter, valid)
         logits = logits[: len(masked)]
         loss = F.cross_entropy(logits.float(), targets)
@@ -195,7 +206,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         everywhere = torch.arange(codes.numel(), device=codes.device)
         return self._logits(visible, labels, everywhere, self._enter).view(*codes.shape, -1)
 
-    def _enter(self, visible: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    def _enter(self, visible: Tensor, labels: Tensor, strength: Tensor | None = None) -> tuple[Tensor, ...]:
         """Embeds each sample's label and its `visible` codes `(batch, num_codes)`; `codebook_size` means masked."""
         table, codebook = self.code_embedding.weight, self.tokenizer.quantizer.codebook
         if self.config.code_embedding == "codebook":
@@ -209,6 +220,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         label = self.label_embedding(labels)
         if self.config.sets is not None:  # a class, and the set that it is of
             label = label + self.label_embedding(self._null(labels))
+        if strength is not None:
+            label = label + strength[:, None] * self.strength_vector
         return self.transformer.enter(torch.cat((label[:, None], embedded), 1))
 
     def _null(self, labels: Tensor) -> Tensor:

@@ -71,8 +71,8 @@ def time_warp(values: Tensor, generator: torch.Generator | None, std: float = 0.
     batch, _, length = values.shape
     knots = _normal(values, (batch, 1, num_knots), generator)
     bend = F.interpolate(knots, length, mode="linear", align_corners=True)[:, 0]
-    shift = std * length * (bend + _normal(values, (batch, 1), generator))
-    return _interpolate(values, (torch.arange(length, device=values.device) + shift).clamp(0, length - 1))
+    shift = length * std * (bend + _normal(values, (batch, 1), generator))[:, None]
+    return _interpolate(values, (torch.arange(length, device=values.device) + shift[:, 0]).clamp(0, length - 1))
 
 
 def offset(values: Tensor, generator: torch.Generator | None, std: float = 0.02) -> Tensor:
@@ -101,8 +101,8 @@ def magnitude_warp(
     num_knots: int = 4,
 ) -> Tensor:
     """Multiplies each series by a smooth curve: the cubic spline through `num_knots + 2` normal values around 1."""
-    knots = 1 + std * _normal(values, (len(values), num_knots + 2), generator)
-    return values * (knots @ spline_basis(num_knots + 2, values.shape[-1]).to(knots))[:, None]
+    knots = 1 + std * _normal(values, (len(values), 1, num_knots + 2), generator)
+    return values * (knots @ spline_basis(num_knots + 2, values.shape[-1]).to(knots))
 
 
 def slope(values: Tensor, generator: torch.Generator | None, rate: float = 0.005) -> Tensor:
@@ -160,11 +160,38 @@ def _check_parameter(name: str, value: object, whole: bool) -> None:
         raise ValueError(f"{name} must be above 0 and at most 1, found {value}")
 
 
-def augment(values: Tensor, views: Sequence[View], generator: torch.Generator | None = None) -> Tensor:
-    """Applies an ordered list of views, each with probability 1, to scaled `values` `(batch, channels, length)`."""
+def augment(
+    values: Tensor, views: Sequence[View], generator: torch.Generator | None = None, strength: Tensor | None = None
+) -> Tensor:
+    """Applies an ordered list of views, each with probability 1, to scaled `values` `(batch, channels, length)`.
+
+    `strength` `(batch,)` multiplies the spread of each view, its `std` or `rate`; all views must have one.
+    """
     for view, parameters in check_views(views):
+        if strength is not None:
+            name = spread_of(view)
+            spread = parameters.get(name, inspect.signature(view).parameters[name].default)
+            parameters = parameters | {name: spread * strength.view(-1, 1, 1)}
         values = view(values, generator, **parameters)
     return values
+
+
+def spread_of(view: Callable[..., Tensor]) -> str:
+    """The parameter that says how much a view changes series.
+
+    Raises:
+        ValueError: for a view that has none, and changes all series alike.
+    """
+    for name in ("std", "rate"):
+        if name in inspect.signature(view).parameters:
+            return name
+    raise ValueError(f"view {view.__name__} has no std or rate: it cannot be weaker for some series")
+
+
+def draw_strength(size: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """How strongly to augment each of `size` series: one in four not at all, the others uniformly in 0 to 1."""
+    strength = torch.rand(size, generator=generator, device=device) * 4 / 3 - 1 / 3
+    return strength.clamp_min(0)
 
 
 def spline_basis(num_knots: int, length: int) -> Tensor:

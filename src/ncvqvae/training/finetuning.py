@@ -21,7 +21,14 @@ from .recipes import FROM_DATA, Recipe
 SIZES = {
     "tokenizer": ("n_fft", "dim", "num_residual_blocks", "codebook_size", "downsampled_width"),
     "prior": (
-        *("code_embedding", "position_encoding", "convolution_width", "hidden_size", "num_hidden_layers"),
+        *(
+            "code_embedding",
+            "position_encoding",
+            "convolution_width",
+            "knows_strength",
+            "hidden_size",
+            "num_hidden_layers",
+        ),
         *("num_attention_heads", "head_dim", "intermediate_size"),
     ),
 }

@@ -14,7 +14,7 @@ from ..evaluation.stage_scores import score_prior
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import derived_seed, process_state
-from .augmentations import augment
+from .augmentations import augment, draw_strength
 from .checkpoints import History
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
@@ -113,17 +113,21 @@ def _train(
 
     @torch.no_grad()
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
+        knows = recipe.prior.get("knows_strength")
+        strength = draw_strength(len(indices), generator, device) if knows else None
         chosen = torch.multinomial(weights, SETS_A_STEP, replacement=True, generator=generator)
         codes: list[Tensor] = []
         labels: list[Tensor] = []
-        for which, part in zip(chosen.tolist(), indices.tensor_split(SETS_A_STEP), strict=True):
+        places = torch.arange(len(indices), device=device).tensor_split(SETS_A_STEP)
+        for which, place in zip(chosen.tolist(), places, strict=True):
             split = splits[which]
-            drawn = torch.randint(len(split.train), part.shape, generator=generator, device=device)
-            rows = split.train[drawn]
-            view = augment(split.values[rows], recipe.prior_views, generator)
+            drawn = torch.randint(len(split.train), place.shape, generator=generator, device=device)
+            rows, part = split.train[drawn], None if strength is None else strength[place]
+            view = augment(split.values[rows], recipe.prior_views, generator, part)
             codes.extend(tokenizer.encode(view, 0.0, 1.0).codes if len(rows) else ())
             labels.append(split.labels[rows])
-        return {"codes": pad_sequence(codes, True, -1), "labels": torch.cat(labels)}
+        given = {"codes": pad_sequence(codes, True, -1), "labels": torch.cat(labels)}
+        return given | ({} if strength is None else {"strength": strength})
 
     held_out = [split.held_out[:HELD_OUT] for split in splits]
     with torch.no_grad():

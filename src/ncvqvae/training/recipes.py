@@ -18,7 +18,7 @@ from ..data.mixture import MixtureSettings
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line
-from .augmentations import check_views
+from .augmentations import check_views, spread_of
 
 
 # The fields that the data decides. No recipe may set them.
@@ -99,7 +99,7 @@ class Recipe:
         prior: architecture of stage 2 and how it samples by default.
         prior_training: how stage 2 is optimised.
         prior_views: augmentations of the series whose codes the prior learns, drawn and encoded anew at each step;
-            without any the codes are computed once.
+            without any the codes are computed once. A prior that `knows_strength` is told how strong each was.
         choose_sampling: whether order, temperature and guidance of the sampling are chosen at the end, by what the
             prior generates; see `choose_sampling`.
         mixture: how series are drawn in pre-training.
@@ -132,6 +132,11 @@ class Recipe:
             config(**getattr(self, section) | ({"length": 2**24} if config is NCVQVAEConfig else {}))
         for views in (self.views, self.prior_views):
             check_views(views)
+        if self.prior.get("knows_strength"):
+            if not self.prior_views:
+                raise ValueError("prior.knows_strength is the strength of views: name some under 'prior_views'")
+            for view, _ in check_views(self.prior_views):
+                spread_of(view)
         if self.tokenizer.get("ssl_objective", NCVQVAEConfig.ssl_objective) is not None and not self.views:
             raise ValueError("an objective compares two views: name some under 'views', or set ssl_objective: null")
         if not 0 <= self.validation_fraction < 1:

@@ -20,7 +20,7 @@ from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from ..runtime import derived_seed, process_state
-from .augmentations import augment
+from .augmentations import augment, draw_strength
 from .checkpoints import History
 from .finetuning import Start
 from .loop import Inputs, Stage, fit
@@ -142,8 +142,7 @@ def train_prior(
     held_out_labels = None if data.labels is None else data.labels[data.held_out]
 
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
-        codes = codes_of(indices, generator)
-        return {"codes": codes.long()} | ({} if labels is None else {"labels": labels[indices]})
+        return codes_of(indices, generator) | ({} if labels is None else {"labels": labels[indices]})
 
     def evaluate(model: MaskGITForTimeSeriesGeneration) -> dict[str, float]:
         return score_prior(model, held_out_codes, held_out_labels)
@@ -162,7 +161,7 @@ def train_prior(
     return model, fit(model, stage, recipe.prior_training, run)
 
 
-def _codes_known(tokenizer: NCVQVAEModel, values: Values, run: Run) -> Callable[[Tensor, torch.Generator], Tensor]:
+def _codes_known(tokenizer: NCVQVAEModel, values: Values, run: Run) -> Callable[[Tensor, torch.Generator], Inputs]:
     """The codes of the series at given indices, from all series encoded once."""
     temperature = run.recipe.code_temperature
     # Drawing codes anew at each step needs the latents they are drawn from.
@@ -171,26 +170,30 @@ def _codes_known(tokenizer: NCVQVAEModel, values: Values, run: Run) -> Callable[
     file = run.work_dir / "prior" / f"latents-{process_state().process_index}.bin" if streamed else None
     encoded = encode_all(tokenizer, values, kind, file)
 
-    def codes_of(indices: Tensor, generator: torch.Generator) -> Tensor:
+    def codes_of(indices: Tensor, generator: torch.Generator) -> Inputs:
         batch = encoded[indices.to(encoded.device)].to(indices.device)
-        return tokenizer.quantizer.sample(batch, temperature, generator) if temperature else batch
+        codes = tokenizer.quantizer.sample(batch, temperature, generator) if temperature else batch
+        return {"codes": codes.long()}
 
     return codes_of
 
 
 def _codes_drawn_anew(
     tokenizer: NCVQVAEModel, values: Values, run: Run
-) -> Callable[[Tensor, torch.Generator], Tensor]:
-    """The codes of new views of the series at given indices."""
+) -> Callable[[Tensor, torch.Generator], Inputs]:
+    """The codes of new views of the series at given indices, and how strong the views are, if the prior is to know."""
     recipe = run.recipe
 
     @torch.no_grad()
-    def codes_of(indices: Tensor, generator: torch.Generator) -> Tensor:
-        view = augment(tokenizer.scale(values[indices]), recipe.prior_views, generator)
+    def codes_of(indices: Tensor, generator: torch.Generator) -> Inputs:
+        knows = recipe.prior.get("knows_strength")
+        strength = draw_strength(len(indices), generator, indices.device) if knows else None
+        view = augment(tokenizer.scale(values[indices]), recipe.prior_views, generator, strength)
         encoded = tokenizer.encode(tokenizer.scale.inverse(view))
+        codes = encoded.codes
         if recipe.code_temperature:
-            return tokenizer.quantizer.sample(encoded.latents, recipe.code_temperature, generator)
-        return encoded.codes
+            codes = tokenizer.quantizer.sample(encoded.latents, recipe.code_temperature, generator)
+        return {"codes": codes} | ({} if strength is None else {"strength": strength})
 
     return codes_of
 
