@@ -4,10 +4,11 @@ import torch
 from transformers import AutoModel, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .models.configuration_maskgit import SAMPLING
 from .models.modeling_maskgit import Labels, MaskGITGenerateOutput
 
 
-SETTINGS = {"num_samples", "num_steps", "temperature", "choice_temperature", "guidance_scale"}
+SETTINGS = {"num_samples", *SAMPLING}
 
 
 class TimeSeriesGenerationPipeline(Pipeline):

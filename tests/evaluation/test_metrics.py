@@ -8,7 +8,13 @@ import scipy.stats
 import torch
 
 from ncvqvae.evaluation import metrics
-from ncvqvae.evaluation.metrics import bootstrap_interval, class_frechet_distance, frechet_distance, inception_score
+from ncvqvae.evaluation.metrics import (
+    bootstrap_interval,
+    class_frechet_distance,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+)
 
 
 def features(series, dim):
@@ -248,3 +254,21 @@ def test_perplexity_and_usage_of_codes_are_the_closed_forms():
     for codes, perplexity, usage in (([0, 0, 1, 4], 2**1.5, 3 / 8), ([*range(8)], 8, 1), ([7, 7], 1, 1 / 8)):
         actual = metrics.codebook_usage(torch.tensor(codes).view(-1, 2), 8)
         assert actual == pytest.approx({"perplexity": perplexity, "usage": usage}, rel=1e-6)
+
+
+def test_the_kernel_distance_is_its_definition_and_has_no_bias(generator):
+    def written_out(real, generated):
+        def kernel(x, y):
+            return float((x @ y / len(x) + 1) ** 3)
+
+        def average(first, second, skip):
+            pairs = [(i, j) for i in range(len(first)) for j in range(len(second)) if not (skip and i == j)]
+            return sum(kernel(first[i], second[j]) for i, j in pairs) / len(pairs)
+
+        return average(real, real, True) + average(generated, generated, True) - 2 * average(real, generated, False)
+
+    real, generated = (torch.randn(size, 5, generator=generator, dtype=torch.float64) for size in (6, 9))
+    assert kernel_distance(real, generated + 1) == pytest.approx(written_out(real, generated + 1), rel=1e-9)
+    draws = [kernel_distance(*torch.randn(2, 8, 5, generator=generator)) for _ in range(2000)]
+    spread = torch.tensor(draws).std() / 2000**0.5
+    assert abs(sum(draws) / 2000) < 4 * spread

@@ -87,6 +87,7 @@ CASES = {
     "own_draws": ["tokenizer.ssl_objective=null"],
     # Stage 1 moves its codebook alone: of latents that differ by rounding only, both draw the same codes.
     "drawn_codes": ["tokenizer.ssl_objective=null", "tokenizer_training.learning_rate=1e-12", "code_temperature=1"],
+    "drawn_views": ["tokenizer.ssl_objective=null", "tokenizer_training.learning_rate=1e-12", "prior_views=[offset]"],
 }
 # The second process has another generator, as in a user's own loop: the codebook is the first one's all the same.
 ALWAYS = {"own_draws": ("models.vector_quantizer.VectorQuantizer.forward", own_draws)}

@@ -18,11 +18,13 @@ from helpers.places import MODEL_CARDS
 from helpers.processes import variables
 from ncvqvae import NCVQVAEModel, load_recipe
 from ncvqvae.cli.__main__ import main
+from ncvqvae.data.series import series_dataset
 from ncvqvae.evaluation.zero_shot import render_zero_shot
 from ncvqvae.hub.card import render_card
 from ncvqvae.hub.publish import WANTED, check_checkpoint
 from ncvqvae.hub.refresh import main as refresh
 from ncvqvae.training.pretraining import pretrain
+from ncvqvae.training.prior_pretraining import pretrain_prior
 
 
 SHIPPED = MODEL_CARDS / "ncvqvae-base"
@@ -33,6 +35,13 @@ SETTINGS = [
     "views=[]",
     "mixture={crop: 64, working_length: 100, num_synthetic: 30}",
     "tokenizer_training={max_steps: 5, batch_size: 8, precision: 'no'}",
+]
+
+
+PRIOR = [
+    "report_to=null",
+    "prior={code_embedding: geometry, position_encoding: rotary, hidden_size: 16, num_hidden_layers: 1, head_dim: 8}",
+    "prior_training={max_steps: 3, batch_size: 8, precision: 'no'}",
 ]
 
 
@@ -47,6 +56,18 @@ def measured(tmp_path_factory):
     }
     sets = {name: Dataset.from_dict({"values": values}, features=features) for name, values in made.items()}
     pretrain(sets, load_recipe(None, SETTINGS), folder, folder.parent / "work")
+    assert main(["evaluate", str(folder), "--dataset", "GunPoint", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def with_prior(measured, tmp_path_factory):
+    """The tiny base with a prior over one set, measured too."""
+    folder = tmp_path_factory.mktemp("prior") / "ncvqvae-tiny"
+    values = np.random.default_rng(0).standard_normal((20, 40))
+    sets = {"waves": series_dataset(values, ["slow"] * 10 + ["fast"] * 10)}
+    pretrain_prior(NCVQVAEModel.from_pretrained(measured), sets, load_recipe(None, PRIOR), folder, folder.parent / "w")
+    shutil.copy(measured / "pretraining.json", folder)
     assert main(["evaluate", str(folder), "--dataset", "GunPoint", "--out", str(folder)]) == 0
     return folder
 
@@ -67,6 +88,17 @@ def test_the_card_says_what_the_model_has_seen_and_what_it_reaches(folder, capsy
     assert f"| GunPoint | 150 | 20 | {row['reconstruction_error']:.4f} |" in card
     assert "**seen in pre-training**" in card and "left out" not in card.split("## What it has seen")[0]
     assert set(re.findall(r'from_pretrained\("([^"]+)"', card)) == {"my-lab/ncvqvae-tiny"}
+
+
+def test_a_base_with_a_prior_has_a_card_that_says_what_it_generates(measured, with_prior):
+    assert publish(with_prior) == 0
+    card = (with_prior / "README.md").read_text()
+    assert 'model.generate(16, labels="waves/fast")' in card and "It knows 1 sets: waves." in card
+    figures = [json.loads((folder / "metrics.json").read_text())["zero_shot"] for folder in (measured, with_prior)]
+    assert figures[0] == figures[1]  # they are the tokenizer's
+    assert refresh([str(with_prior)]) == 0 and (with_prior / "README.md").read_text() == render_card(
+        with_prior, with_prior.name, AutoModel.from_pretrained(with_prior).config
+    )
 
 
 def test_the_report_and_the_card_are_written_anew_by_refresh(folder):

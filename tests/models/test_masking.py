@@ -5,7 +5,17 @@ import pytest
 import scipy.stats
 import torch
 
-from ncvqvae.models.masking import decode_iteratively, draw, least_confident, mask_ratio, training_mask
+from ncvqvae.models.masking import (
+    decode_by_confidence,
+    decode_in_order,
+    decoding_order,
+    draw,
+    guidance_at,
+    least_confident,
+    mask_ratio,
+    radical_inverse,
+    training_mask,
+)
 
 
 NUM_CODES = 40
@@ -96,13 +106,13 @@ def test_the_same_seed_hides_the_same_codes():
 def test_decoding_hides_as_many_as_the_schedule_says_and_never_takes_a_code_back(num_codes, num_steps):
     seen = []
 
-    def predict(codes, hidden):
+    def predict(codes, hidden, wanted, _):
         known = torch.ones_like(codes, dtype=torch.bool).scatter(1, hidden, False)
         assert (known.sum(1) == num_codes - hidden.shape[1]).all()
         seen.append((codes.clone(), known))
         return torch.zeros(*hidden.shape, 5)
 
-    final = decode_iteratively(predict, torch.zeros(6, num_codes, 5), num_steps, choice_temperature=4.0)
+    final = decode_by_confidence(predict, torch.zeros(6, num_codes, 5), num_steps, choice_temperature=4.0)
     counts = [int(num_codes * math.cos(step / num_steps * math.pi / 2)) for step in range(1, num_steps)]
     assert [num_codes - int(known.sum(1)[0]) for _, known in seen] == [count for count in counts if count]
     for (codes, known), (later_codes, later_known) in itertools.pairwise([*seen, (final, torch.ones_like(final) > 0)]):
@@ -113,7 +123,7 @@ def test_decoding_hides_as_many_as_the_schedule_says_and_never_takes_a_code_back
 
 def test_decoding_in_one_step_draws_from_what_nothing_known_predicts(generator):
     logits = torch.tensor([0.1, 0.6, 0.3]).log().expand(4000, 10, 3)
-    drawn = decode_iteratively(None, logits, 1, 1.0, 0.0, generator)
+    drawn = decode_by_confidence(None, logits, 1, generator=generator)
     shares = torch.bincount(drawn.flatten()) / drawn.numel()
     torch.testing.assert_close(shares, torch.tensor([0.1, 0.6, 0.3]), atol=0.01, rtol=0)
 
@@ -122,8 +132,57 @@ def test_decoding_follows_a_prediction_that_is_certain_in_any_number_of_steps():
     wanted = torch.randint(7, (5, 12))
     logits = 100 * torch.nn.functional.one_hot(wanted, 7).float()
 
-    def predict(codes, hidden):
+    def predict(codes, hidden, wanted, _):
         return logits.gather(1, hidden[..., None].expand(-1, -1, 7))
 
     for num_steps in (1, 3, 12, 30):
-        assert torch.equal(decode_iteratively(predict, logits, num_steps, 1.0, 4.0), wanted)
+        assert torch.equal(decode_by_confidence(predict, logits, num_steps, 1.0, 4.0), wanted)
+
+
+def test_the_radical_inverse_mirrors_digits():
+    assert radical_inverse(8, 2).tolist() == [0, 0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875]
+    expected = torch.tensor([0, 1 / 3, 2 / 3, 1 / 9, 4 / 9, 7 / 9, 2 / 9, 5 / 9, 8 / 9, 1 / 27], dtype=torch.float64)
+    torch.testing.assert_close(radical_inverse(10, 3), expected)
+
+
+@pytest.mark.parametrize("name", ["random", "low_discrepancy"])
+@pytest.mark.parametrize("grid", [(1, 1), (1, 16), (1, 65), (3, 20), (7, 13), (10, 1)])
+def test_an_order_visits_all_positions_and_is_its_own_for_each_sample(name, grid, generator):
+    order = decoding_order(name, 9, grid, generator)
+    assert torch.equal(order.sort(1).values, torch.arange(grid[0] * grid[1]).expand(9, -1))
+    assert grid == (1, 1) or len(order.unique(dim=0)) > 1
+
+
+def test_codes_that_are_decided_together_lie_far_apart(generator):
+    order = decoding_order("low_discrepancy", 100, (1, 64), generator)
+    for count in (2, 4, 8, 16, 32):
+        places = order[:, :count].sort(1).values
+        gaps = torch.cat((places, places[:, :1] + 64), 1).diff(dim=1)
+        assert gaps.min() >= 64 // count - 1 and gaps.max() <= 64 // count + 1
+
+
+@pytest.mark.parametrize("num_steps", [1, 3, 8, 20, 40])
+def test_decoding_in_order_predicts_what_it_draws_and_as_much_as_the_schedule_says(num_steps, generator):
+    order, seen = decoding_order("low_discrepancy", 6, (2, 10), generator), []
+    target = torch.randint(5, (6, 20))
+
+    def predict(codes, masked, wanted, progress):
+        start = 20 - masked.shape[1]
+        assert torch.equal(masked, order[:, start:]) and torch.equal(wanted, masked[:, : wanted.shape[1]])
+        known = order[:, :start]
+        assert torch.equal(codes.gather(1, known), target.gather(1, known))
+        seen.append((start, wanted.shape[1], progress))
+        return 100 * torch.nn.functional.one_hot(target.gather(1, wanted), 5).float()
+
+    first = 100 * torch.nn.functional.one_hot(target, 5).float()
+    assert torch.equal(decode_in_order(predict, first, order, num_steps, generator=generator), target)
+    known = [20 - int(20 * math.cos(step / num_steps * math.pi / 2)) for step in range(num_steps + 1)]
+    steps = [(a, b - a, n / num_steps) for n, (a, b) in enumerate(itertools.pairwise(known)) if a and b > a]
+    assert seen == steps
+
+
+def test_guidance_is_constant_ramps_up_or_keeps_to_the_middle():
+    progress = [0, 0.25, 0.5, 0.75, 0.9]
+    assert [guidance_at(part, 3.0, "constant") for part in progress] == [3] * 5
+    assert [guidance_at(part, 3.0, "ramped") for part in progress] == [1, 1.5, 2, 2.5, 2.8]
+    assert [guidance_at(part, 3.0, "interval") for part in progress] == [1, 3, 3, 3, 1]

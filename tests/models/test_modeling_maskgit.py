@@ -1,23 +1,28 @@
 import copy
+import itertools
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
+from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from helpers.tensors import tensors
-from helpers.tiny import TINY, TINY_PRIOR
-from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
+from helpers.tiny import ANY_LENGTH, TINY, TINY_PRIOR
+from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
 from ncvqvae.models.bidirectional_transformer import eager_attention
-from ncvqvae.models.masking import draw, least_confident
+from ncvqvae.models.masking import decoding_order, draw, least_confident
 
 
-KINDS = ["learned", "codebook", "codebook_finetuned"]
+KINDS = ["learned", "codebook", "codebook_finetuned", "geometry"]
+LOCAL = {"position_encoding": "rotary", "convolution_width": 3}  # what goes with geometry in the priors of the base
 UP_AND_DOWN = torch.tensor([0, 1] * 8)
 
 
 def prior(pretraining_model, **settings):
+    if settings.get("code_embedding") == "geometry":
+        settings = LOCAL | settings
     return MaskGITForTimeSeriesGeneration.from_tokenizer(pretraining_model.tokenizer, **(TINY_PRIOR | settings))
 
 
@@ -84,7 +89,7 @@ def test_eager_and_sdpa_attention_agree(pretraining_model, kind, tmp_path):
         entered = model._enter(codes.masked_fill(~known, 6), UP_AND_DOWN)
         function = ALL_ATTENTION_FUNCTIONS.get_interface(attention, eager_attention)
         assert (function is eager_attention) == (attention == "eager")
-        logits.append(model.transformer(*entered, function))
+        logits.append(model.transformer(*entered, attention=function))
         logits.append(model.predict(codes, known, UP_AND_DOWN))
     torch.testing.assert_close(logits[0], logits[2], atol=1e-5, rtol=0)
     torch.testing.assert_close(logits[1], logits[3], atol=1e-5, rtol=0)
@@ -109,6 +114,39 @@ def test_sampling_equals_a_plain_decoding_that_predicts_every_code_of_every_samp
         labels=labels,
         num_steps=steps,
         guidance_scale=scale,
+        generator=torch.Generator().manual_seed(5),
+        return_codes=True,
+        precision="no",
+    )
+    assert torch.equal(made.codes, codes)
+
+
+@pytest.mark.parametrize("kind", ["learned", "geometry"])
+@pytest.mark.parametrize("schedule", ["constant", "ramped", "interval"])
+def test_sampling_in_order_equals_a_plain_decoding_that_predicts_every_code_at_every_step(
+    pretraining_model, kind, schedule
+):
+    model, labels, steps = prior(pretraining_model, code_embedding=kind).eval(), torch.arange(8) % 2, 6
+    generator = torch.Generator().manual_seed(5)
+    order, codes = (
+        decoding_order("low_discrepancy", 8, model.grid(40), generator),
+        torch.zeros(8, 50, dtype=torch.long),
+    )
+    decided = [50 - int(50 * math.cos(math.pi / 2 * step / steps)) for step in range(steps + 1)]
+    for step, (start, end) in enumerate(itertools.pairwise(decided)):
+        known = torch.zeros_like(codes, dtype=torch.bool).scatter(1, order[:, :start], True)
+        conditional, null = (model.predict(codes, known, ids) for ids in (labels, torch.full_like(labels, 2)))
+        scale = {"constant": 2.5, "ramped": 1 + 1.5 * step / steps, "interval": 2.5 if 2 <= step <= 4 else 1.0}
+        logits = null + scale[schedule] * (conditional - null)
+        wanted = order[:, start:end]
+        drawn, _ = draw(logits.gather(1, wanted[..., None].expand(-1, -1, 6)), 1.0, generator)
+        codes = codes.scatter(1, wanted, drawn)
+    made = model.generate(
+        labels=labels,
+        num_steps=steps,
+        guidance_scale=2.5,
+        guidance_schedule=schedule,
+        order="low_discrepancy",
         generator=torch.Generator().manual_seed(5),
         return_codes=True,
         precision="no",
@@ -153,6 +191,10 @@ def test_what_the_transformer_sees_of_a_code_starts_at_the_codebook(pretraining_
     assert torch.equal(model.tokenizer.quantizer.codebook, codebook)
     if kind == "codebook":
         assert table.shape == (1, 8)  # the mask only: no copy that could be trained
+    elif kind == "geometry":
+        seen = model.code_in(codebook) + table[:-1]
+        apart = torch.stack((torch.cdist(codebook, codebook).flatten(), torch.cdist(seen, seen).flatten()))
+        assert table.shape == (7, model.config.hidden_size) and apart.corrcoef()[0, 1] > 0.9
     else:
         assert table.requires_grad and torch.equal(table[:-1], codebook)
 
@@ -320,3 +362,154 @@ def test_a_trained_prior_generates_the_class_asked_for():
     assert F.mse_loss(means, classes) < 0.1
     nearest = torch.cdist(series, means).argmin(1)
     assert (nearest == wanted).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("position_encoding", ["learned", "rotary"])
+@pytest.mark.parametrize("convolution_width", [0, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_goes_with_every_encoding_of_positions_and_any_convolution(
+    pretraining_model, kind, position_encoding, convolution_width, tmp_path
+):
+    fields = {"position_encoding": position_encoding, "convolution_width": convolution_width}
+    model = prior(pretraining_model, code_embedding=kind, **fields).eval()
+    model.save_pretrained(tmp_path)
+    again = MaskGITForTimeSeriesGeneration.from_pretrained(tmp_path)
+    for order in ("confidence", "random", "low_discrepancy"):
+        settings = {"order": order, "guidance_scale": 2.0, "guidance_schedule": "interval"}
+        drawn = [one.generate(5, **settings, generator=torch.Generator().manual_seed(2)) for one in (model, again)]
+        assert torch.equal(*drawn) and drawn[0].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"order": "best"}, "order must be one of confidence, random, low_discrepancy, found best"),
+        ({"guidance_schedule": "late"}, "guidance_schedule must be one of constant, ramped, interval, found late"),
+    ],
+)
+def test_an_order_or_a_schedule_that_is_not_known_is_named(model, setting, message):
+    with pytest.raises(ValueError, match=message):
+        model.generate(1, **setting)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ({"convolution_width": 4}, "convolution_width must be 0 or an odd number, found 4"),
+        ({"position_encoding": "rotary", "head_dim": 5}, "head_dim must be even for rotary positions, found 5"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused(pretraining_model, field, message):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        prior(pretraining_model, **field)
+
+
+SETS = [
+    {"name": "waves", "length": 40, "mean": 5.0, "std": 2.0},
+    {"name": "steps", "length": 33, "mean": 0.0, "std": 1.0},
+]
+
+
+def many_sets(**settings):
+    """A tiny prior over two sets of three classes, and its tokenizer for series of every length."""
+    torch.manual_seed(0)
+    classes = {0: "waves/slow", 1: "waves/fast", 2: "steps/up"}
+    fields = (
+        TINY_PRIOR
+        | LOCAL
+        | settings
+        | {"code_embedding": "geometry", "id2label": classes, "label_shares": [0.3, 0.3, 0.4]}
+    )
+    tokenizer = NCVQVAEModel(NCVQVAEConfig(**ANY_LENGTH)).eval()
+    return MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **({"sets": SETS} | fields)).eval()
+
+
+def test_a_prior_over_many_sets_generates_each_at_its_length_and_in_its_units(tmp_path):
+    model = many_sets()
+    model.save_pretrained(tmp_path)
+    again = MaskGITForTimeSeriesGeneration.from_pretrained(tmp_path)
+    for labels, length, classes in (
+        ("waves/fast", 40, {1}),
+        ("steps/up", 33, {2}),
+        ("waves", 40, {0, 1}),
+        ([2, 2], 33, {2}),
+    ):
+        settings = {"order": "low_discrepancy", "precision": "no", "return_labels": True, "return_codes": True}
+        count = None if isinstance(labels, list) else 20
+        made, same = (
+            one.generate(count, labels, **settings, generator=torch.Generator().manual_seed(1))
+            for one in (model, again)
+        )
+        assert torch.equal(made.values, same.values) and made.values.shape[1:] == (1, length)
+        assert set(made.labels.tolist()) == classes
+        one = SETS[0] if length == 40 else SETS[1]
+        moments = torch.tensor([one["mean"], one["std"]]).view(2, 1, 1, 1)
+        assert torch.equal(made.values, model.tokenizer.decode(made.codes, length, moments))
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"), [(None, "none"), (["waves/slow", "steps/up"], "steps, waves"), ("dogs", "dogs")]
+)
+def test_series_of_several_sets_or_of_none_are_not_generated_together(labels, found):
+    with pytest.raises(ValueError, match=f"name one set.*found {found}; the sets are waves, steps"):
+        many_sets().generate(labels=labels)
+
+
+def test_a_prior_over_many_sets_is_told_the_sets_of_what_it_learns():
+    with pytest.raises(ValueError, match="needs labels, which say of which set each series is"):
+        many_sets()(codes=torch.zeros(2, 11, dtype=torch.long))
+
+
+def test_the_null_class_of_a_set_is_the_set_and_a_class_is_told_which_it_is_of():
+    model = many_sets()
+    assert model.config.null_labels == [3, 3, 4, 3, 4]
+    codes, nothing = torch.randint(16, (3, 14)), torch.zeros(3, 14, dtype=torch.bool)
+    before = model.predict(codes, nothing, torch.tensor([0, 2, 4]))
+    with torch.no_grad():
+        model.label_embedding.weight[3] += 1
+    changed = (model.predict(codes, nothing, torch.tensor([0, 2, 4])) - before).abs().amax((1, 2))
+    assert changed[0] > 0 and (changed[1:] == 0).all()
+
+
+def test_series_with_fewer_codes_train_together_with_longer_ones_as_if_alone():
+    model, generator = many_sets(label_dropout=0.0).train(), torch.Generator().manual_seed(1)
+    codes, labels = torch.randint(16, (40, 14)), torch.arange(40) % 3
+    padded = codes.masked_fill((labels[:, None] == 2) & (torch.arange(14) >= 11), -1)
+    output = model(codes=padded, labels=labels, generator=generator)
+    assert output.mask.any(1).all() and not (output.mask & (padded < 0)).any()
+    assert output.loss.isfinite()
+    total, count = 0.0, 0
+    for row in range(40):
+        size = 11 if labels[row] == 2 else 14
+        known = ~output.mask[row : row + 1, :size]
+        logits = model.predict(codes[row : row + 1, :size], known, labels[row : row + 1])
+        total += F.cross_entropy(logits[~known], codes[row : row + 1, :size][~known], reduction="sum")
+        count += (~known).sum()
+    torch.testing.assert_close(output.loss, total / count)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sets": None}, "needs sets, found none"),
+        ({"position_encoding": "learned"}, 'sets need position_encoding "rotary"'),
+        ({"sets": [SETS[0]]}, "class 'steps/up' is of no set; the sets are waves"),
+        ({"sets": [SETS[0], SETS[0]]}, "must have different names"),
+        ({"sets": [SETS[0], {"name": "steps", "length": 33}]}, "a set has length, mean, name, std"),
+    ],
+)
+def test_sets_that_do_not_fit_are_refused(fields, message):
+    with pytest.raises(StrictDataclassClassValidationError, match=message):
+        many_sets(**fields)
+
+
+def test_a_prior_that_knows_strength_is_told_it_and_samples_without(pretraining_model):
+    model = prior(pretraining_model, code_embedding="geometry", knows_strength=True).eval()
+    with torch.no_grad():
+        model.strength_vector += torch.randn_like(model.strength_vector)
+    codes, generator = torch.randint(6, (4, 50)), torch.Generator()
+    strengths = (None, torch.zeros(4), torch.ones(4))
+    losses = [model(codes=codes, strength=one, generator=generator.manual_seed(1)).loss for one in strengths]
+    assert losses[0] == losses[1] != losses[2]
+    with pytest.raises(ValueError, match="the prior does not know of strengths"):
+        prior(pretraining_model)(codes=codes, strength=strengths[2])

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.interpolate import CubicSpline
 
-from ncvqvae.training.augmentations import VIEWS, augment, check_views, spline_basis
+from ncvqvae.training.augmentations import VIEWS, augment, check_views, draw_strength, spline_basis
 
 
 def written_out_window_warp(series, start, window, scale):
@@ -41,6 +41,20 @@ def test_window_warp_is_the_definition_written_out(length):
             np.testing.assert_allclose(warped[i, channel].numpy(), expected, atol=1e-10)
 
 
+def test_time_warp_is_the_definition_written_out():
+    values, length = torch.randn(6, 2, 50, dtype=torch.float64), 50
+    generator = torch.Generator().manual_seed(1)
+    knots, whole = (torch.randn(6, size, generator=generator, dtype=torch.float64).numpy() for size in (7, 1))
+    view = {"time_warp": {"std": 0.05, "num_knots": 7}}
+    warped = augment(values, [view], torch.Generator().manual_seed(1))
+    for i in range(6):
+        bend = np.interp(np.linspace(0, 6, length), np.arange(7), knots[i])
+        position = np.arange(length) + 0.05 * length * (bend + whole[i])
+        for channel in range(2):
+            expected = np.interp(position, np.arange(length), values[i, channel].numpy())
+            np.testing.assert_allclose(warped[i, channel].numpy(), expected, atol=1e-10)
+
+
 def test_slice_and_shuffle_permutes_contiguous_pieces_alike_in_all_channels(generator):
     length = 50
     values = torch.arange(length).float().repeat(64, 2, 1)
@@ -64,6 +78,13 @@ def test_noise_and_resizing_have_the_stated_spread(generator):
     factor = augment(values, [{"amplitude_resize": {"rate": 0.1}}], generator)
     assert (factor == factor[..., :1]).all()
     assert factor[:, 0, 0].std().item() == pytest.approx(0.1, rel=0.03)
+
+
+def test_offset_adds_one_number_to_each_channel(generator):
+    added = augment(torch.zeros(10000, 2, 8), [{"offset": {"std": 0.3}}], generator)
+    assert (added == added[..., :1]).all()
+    assert added[:, :, 0].std(0).tolist() == pytest.approx([0.3, 0.3], rel=0.03)
+    assert abs(added[:, :, 0].T.corrcoef()[0, 1]) < 0.05
 
 
 def test_slope_adds_one_line_to_all_channels(generator):
@@ -105,3 +126,25 @@ def test_views_apply_in_the_order_of_the_list():
 def test_unknown_views_and_parameters_are_refused(views, message):
     with pytest.raises(ValueError, match=message):
         check_views(views)
+
+
+@pytest.mark.parametrize(
+    "name", ["amplitude_resize", "gaussian_noise", "time_warp", "offset", "magnitude_warp", "slope"]
+)
+def test_a_strength_of_zero_leaves_series_as_they_are_and_one_of_one_is_the_view(name):
+    values, strength = torch.randn(40, 2, 30), torch.tensor([0.0, 1.0]).repeat(20)
+    plain = augment(values, [name], torch.Generator().manual_seed(1))
+    weaker = augment(values, [name], torch.Generator().manual_seed(1), strength)
+    torch.testing.assert_close(weaker[::2], values[::2])
+    torch.testing.assert_close(weaker[1::2], plain[1::2])
+
+
+def test_a_view_without_a_spread_has_no_strength():
+    with pytest.raises(ValueError, match="view flip has no std or rate"):
+        augment(torch.randn(2, 1, 9), ["flip"], None, torch.ones(2))
+
+
+def test_one_series_in_four_is_not_augmented(generator):
+    strength = draw_strength(20_000, generator, torch.device("cpu"))
+    assert (strength == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert strength[strength > 0].mean().item() == pytest.approx(0.5, abs=0.02) and strength.max() <= 1

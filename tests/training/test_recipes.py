@@ -96,7 +96,7 @@ def test_an_unknown_recipe_is_named_in_one_line_with_those_that_are_known(name):
     with pytest.raises(ValueError, match="there is no recipe") as error:
         find_recipe(name)
     assert "\n" not in str(error.value)
-    known = "one of base, base_gpu, demo, thesis/barlow_gauss, thesis/barlow_slice"
+    known = "one of base, base_gpu, demo, from_base, thesis/barlow_gauss, thesis/barlow_slice"
     assert name.endswith("yml") or known in str(error.value)
 
 

@@ -103,6 +103,18 @@ def test_many_channels_and_codes_drawn_anew_train_too(tmp_path):
     assert np.isfinite(history["prior"].training[-1]["loss"])
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_a_prior_learns_the_codes_of_its_views(temperature, tmp_path):
+    plain = load_recipe(None, [*SETTINGS, f"code_temperature={temperature}"])
+    flipping = load_recipe(None, [*SETTINGS, f"code_temperature={temperature}", "prior_views=[flip]"])
+    tokenizer = train_tokenizer(training_data(), Run(plain, tmp_path / "1"))[0].tokenizer
+    reversed_series = toy_dataset().map(lambda row: {"values": [channel[::-1] for channel in row["values"]]})
+    data = TrainingData.from_dataset(reversed_series, seed=0, validation_fraction=0.25)
+    first, _ = train_prior(tokenizer, training_data(), Run(flipping, tmp_path / "2"))
+    second, _ = train_prior(tokenizer, data, Run(plain, tmp_path / "3"))
+    assert_same(states(first), states(second))
+
+
 def test_bfloat16_trains_stage_one_and_leaves_a_float32_model(tmp_path):
     recipe = load_recipe(None, [*SETTINGS, "tokenizer_training.precision=bf16", "prior_training.precision=bf16"])
     model, history = train(toy_dataset(), recipe, tmp_path / "out", tmp_path / "work")

@@ -39,6 +39,8 @@ def add_sample(commands: Any) -> None:
     add("--temperature", type=float, metavar="T", help="temperature of the codes: below 1 typical, above 1 diverse")
     add("--choice-temperature", type=float, metavar="T", help="noise in the choice of which codes to keep")
     add("--guidance-scale", type=float, metavar="S", help="guidance: above 1 follows the class more closely")
+    add("--guidance-schedule", metavar="WHEN", help="when it guides: constant, ramped (more and more) or interval")
+    add("--order", metavar="ORDER", help="codes to decide first: confidence, random or low_discrepancy (far ones)")
     add("--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same series (default: 0)")
 
 
@@ -59,6 +61,8 @@ def sample(options: argparse.Namespace) -> None:
         temperature=options.temperature,
         choice_temperature=options.choice_temperature,
         guidance_scale=options.guidance_scale,
+        guidance_schedule=options.guidance_schedule,
+        order=options.order,
         generator=torch.Generator(model.device).manual_seed(options.seed),
         return_labels=True,
     )
@@ -132,8 +136,9 @@ def info(options: argparse.Namespace) -> None:
         rows["classes"] = ", ".join(f"{name} ({share:.1%})" for name, share in shares) or "none"
         rows["prior"] = f"{config.code_embedding}, {config.num_hidden_layers} layers of {config.hidden_size}"
         rows["sampling"] = (
-            f"{config.sampling_steps} steps, temperature {config.sampling_temperature}, choice temperature "
-            f"{config.sampling_choice_temperature}, guidance {config.sampling_guidance_scale}"
+            f"{config.sampling_steps} steps by {config.sampling_order}, temperature {config.sampling_temperature}, "
+            f"choice temperature {config.sampling_choice_temperature}, {config.sampling_guidance_schedule} guidance "
+            f"{config.sampling_guidance_scale}"
         )
     rows["parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()):,}"
     for key, value in rows.items():

@@ -79,8 +79,9 @@ def _evaluate_zero_shot(options: argparse.Namespace, model: "Model", folder: Pat
     archive, fcn = (Path(name) if name else None for name in (options.data_dir, options.fcn))
     seen = seen_sets(Path(find_checkpoint(options.checkpoint)))
     names = [options.dataset] if options.dataset else sets_at_hand(archive)
+    tokenizer: Any = getattr(model, "tokenizer", model)
     rows = []
-    for row in zero_shot(model, archive, fcn, names, seen):
+    for row in zero_shot(tokenizer, archive, fcn, names, seen):
         rows.append(row)
         fid = "" if row.reconstruction_fid is None else f"reconstruction FID {row.reconstruction_fid:.2f}, "
         print(f"  {row.name}: {fid}ridge on embed {row.ridge:.3f}, MiniROCKET {row.minirocket:.3f}", flush=True)

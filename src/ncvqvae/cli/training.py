@@ -1,4 +1,4 @@
-"""Commands that train: train, finetune, pretrain."""
+"""Commands that train on one dataset: train, finetune."""
 
 import argparse
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def add_train(commands: Any) -> None:
     parser.set_defaults(run=train)
     add = parser.add_argument
     _add_data_options(add)
-    _add_run_options(add)
+    add_run_options(add)
     add("--figures", metavar="DIR", help=FIGURES)
     stages = "tokenizer trains stage 1 alone (default: both); for stage 2 alone see ncvqvae finetune"
     add("--stage", choices=["tokenizer", "both"], default="both", help=stages)
@@ -57,7 +57,7 @@ def add_finetune(commands: Any) -> None:
     add = parser.add_argument
     add("checkpoint", help="checkpoint to start from: a folder or an id on the Hub, of both stages or of stage 1")
     _add_data_options(add)
-    _add_run_options(add)
+    add_run_options(add)
     add("--stage", choices=["tokenizer", "prior", "both"], default="both", help="stage to train (default: both)")
     add("--figures", metavar="DIR", help=FIGURES)
     add("--freeze", metavar="PARTS", help="parts not to train, with commas: encoder,transformer.layers.0")
@@ -74,51 +74,6 @@ def finetune(options: argparse.Namespace) -> None:
     process_state()  # decides which GPU is this process's, before the checkpoint goes there
     start = Start(load_checkpoint(options.checkpoint), frozen)
     _train(options, load_recipe(options.recipe, overrides), start)
-
-
-def add_pretrain(commands: Any) -> None:
-    parser = commands.add_parser(
-        "pretrain",
-        help="pre-train a tokenizer for all series on many sets",
-        description="Pre-train a tokenizer for series of every length on the training splits of many sets and on "
-        "synthetic series. The sets inside the package aeon are always part of the mixture.",
-    )
-    parser.set_defaults(run=pretrain)
-    add = parser.add_argument
-    add(
-        "--archive",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder of NAME/NAME_TRAIN.tsv; repeat it for more",
-    )
-    add(
-        "--table", action="append", default=[], metavar="FILE", help="parquet file with the columns dataset and values"
-    )
-    add("--leave-out", default="", metavar="NAMES", help="sets to leave out, with commas")
-    _add_run_options(add, recipe="base", output_dir="ncvqvae-base")
-
-
-def pretrain(options: argparse.Namespace) -> None:
-    from ..data.mixture import load_mixture
-    from ..inference import silence_transformers
-    from ..runtime import process_state
-    from ..training.pretraining import pretrain as pretrain_tokenizer
-    from ..training.recipes import load_recipe
-
-    silence_transformers()
-    recipe = load_recipe(options.recipe or "base", options.set)
-    sets = load_mixture(options.archive, options.table, [name for name in options.leave_out.split(",") if name])
-    folder = options.output_dir or "ncvqvae-base"
-    if process_state().is_main_process:
-        print(f"{sum(map(len, sets.values()))} series of {len(sets)} sets: {', '.join(sets)}")
-    _, histories = pretrain_tokenizer(sets, recipe, folder, options.work_dir, options.resume)
-    if process_state().is_main_process:
-        for phase, history in histories.items():
-            print(f"{phase}, {'held-out' if history.validation else 'training'} series")
-            for name, value in (history.validation or history.training)[-1].items():
-                print(f"  {name.replace('_', ' ')}  {value:.4g}")
-        print(f"\nmodel: {folder}/")
 
 
 def _add_data_options(add: Callable) -> None:
@@ -141,7 +96,7 @@ def _add_data_options(add: Callable) -> None:
     )
 
 
-def _add_run_options(add: Callable, recipe: str | None = None, output_dir: str | None = None) -> None:
+def add_run_options(add: Callable, recipe: str | None = None, output_dir: str | None = None) -> None:
     """Options that say how to train, and where the results go; `recipe` and `output_dir` are their defaults."""
     known = "settings: a recipe's name, such as thesis/barlow_slice, or a YAML file"
     add("--recipe", metavar="NAME", help=known + (f" (default: {recipe})" if recipe else ""))

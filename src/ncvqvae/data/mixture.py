@@ -12,7 +12,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_dat
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
 
-from .series import fill_series
+from .series import fill_series, label_name, series_dataset
 from .synthetic import synthetic_dataset
 from .ucr import read_split
 
@@ -55,6 +55,9 @@ class MixtureSettings:
             raise ValueError("mixture.least_scale must be at most mixture.most_scale")
 
 
+Split = tuple[list[np.ndarray], list[str] | None]  # series (channels, length), and their classes
+
+
 def load_mixture(
     archives: Sequence[str | Path] = (), tables: Sequence[str | Path] = (), leave_out: Sequence[str] = ()
 ) -> dict[str, Dataset]:
@@ -65,33 +68,67 @@ def load_mixture(
 
     Args:
         archives: folders that hold `<name>/<name>_TRAIN.tsv`.
-        tables: parquet files with the columns `dataset` and `values`.
+        tables: parquet files with the columns `dataset` and `values`, and perhaps `label`.
         leave_out: names of sets to leave out.
 
     Raises:
         ValueError: for a folder without such files, a file that is no such table, or a set to leave out that is not
             there.
     """
-    found = {name: _scaled(read_split(None, name, "train")[0]) for name in EMBEDDED}
+    scaled = {name: _scaled(series) for name, (series, _) in _read(archives, tables, leave_out).items()}
+    return {name: dataset for name, dataset in scaled.items() if len(dataset)}
+
+
+def load_classified(
+    archives: Sequence[str | Path] = (),
+    tables: Sequence[str | Path] = (),
+    leave_out: Sequence[str] = (),
+    most_samples: int | None = None,
+) -> dict[str, Dataset]:
+    """The training splits of `load_mixture` that a prior can learn by class: univariate, of one length, with classes.
+
+    They are in their own units, with the columns `values` `(1, length)` and `label`.
+
+    Args:
+        most_samples (*optional*): leaves longer series out.
+
+    Others, and errors: see `load_mixture`.
+    """
+    found = {}
+    for name, (series, labels) in _read(archives, tables, leave_out).items():
+        shapes = {one.shape for one in series}
+        channels, length = next(iter(shapes), (0, 0))
+        fits = len(shapes) == 1 and channels == 1 and SHORTEST <= length <= (most_samples or length)
+        if labels is not None and fits and all(np.isfinite(one).any() for one in series):
+            found[name] = series_dataset(series, labels)
+    return found
+
+
+def _read(archives: Sequence[str | Path], tables: Sequence[str | Path], leave_out: Sequence[str]) -> dict[str, Split]:
+    found: dict[str, Split] = {name: read_split(None, name, "train") for name in EMBEDDED}
     for folder in map(Path, archives):
         names = sorted(path.parent.name for path in folder.glob("*/*_TRAIN.tsv"))
         if not names:
             raise ValueError(f"{folder} holds no <name>/<name>_TRAIN.tsv")
-        found |= {name: _scaled(read_split(folder / name, name, "train")[0]) for name in names}
+        found |= {name: read_split(folder / name, name, "train") for name in names}
     for file in map(Path, tables):
         found |= _read_table(file)
     if missing := sorted(set(leave_out) - found.keys()):
         raise ValueError(f"there is no set {missing[0]} to leave out; the mixture has {', '.join(sorted(found))}")
-    return {name: dataset for name, dataset in sorted(found.items()) if name not in leave_out and len(dataset)}
+    return {name: split for name, split in sorted(found.items()) if name not in leave_out}
 
 
-def _read_table(file: Path) -> dict[str, Dataset]:
+def _read_table(file: Path) -> dict[str, Split]:
     try:
-        table = pq.read_table(file, columns=["dataset", "values"]).to_pandas()
+        known = pq.read_schema(file).names
+        table = pq.read_table(file, columns=["dataset", "values", *({"label"} & set(known))]).to_pandas()
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{file} is no parquet table with the columns dataset and values ({error})") from None
-    groups = table.groupby("dataset", observed=True)["values"]
-    return {str(name): _scaled([np.asarray(one, dtype=np.float64)[None] for one in rows]) for name, rows in groups}
+    found = {}
+    for name, rows in table.groupby("dataset", observed=True):
+        series = [np.asarray(one, dtype=np.float64)[None] for one in rows["values"]]
+        found[str(name)] = series, list(map(label_name, rows["label"])) if "label" in rows else None
+    return found
 
 
 def _scaled(series: Iterable[np.ndarray]) -> Dataset:

@@ -172,7 +172,7 @@ def generate(
     settings = num_samples, wanted, num_steps, temperature, choice_temperature, guidance_scale
     generator = torch.Generator(model.device).manual_seed(seed)
     with _progress_of(model.transformer, num_steps, progress):
-        made: Any = model.generate(*settings, generator, return_codes=True, return_labels=True)
+        made: Any = model.generate(*settings, generator=generator, return_codes=True, return_labels=True)
     said = f"{len(made.values)} series in {time.perf_counter() - start:.1f} seconds."
     progress(1, desc="drawing")
     real, sentence = real_series(model.config.tokenizer_config.dataset_name)

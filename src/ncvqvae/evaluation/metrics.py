@@ -41,6 +41,23 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     return max(0.0, ((means[0] - means[1]).square().sum() + trace - 2 * overlap).item())
 
 
+def kernel_distance(real: Tensor, generated: Tensor) -> float:
+    """The squared maximum mean discrepancy of two sets of features, with the kernel `(x . y / dim + 1) ** 3`.
+
+    The unbiased estimate (KID; Binkowski et al., arXiv 1801.01401), which may be negative and serves small samples.
+
+    Args:
+        real, generated: features `(samples, dim)`, two samples of each or more.
+    """
+    sums = []
+    for first, second in ((real, real), (generated, generated), (real, generated)):
+        kernel = (first.double() @ second.double().T / first.shape[1] + 1) ** 3
+        same = first is second
+        count = len(first) * (len(second) - same)
+        sums.append((kernel.sum() - (kernel.diagonal().sum() if same else 0)) / count)
+    return float(sums[0] + sums[1] - 2 * sums[2])
+
+
 def class_frechet_distance(real: Tensor, real_labels: Tensor, generated: Tensor, generated_labels: Tensor) -> float:
     """The mean over classes of `frechet_distance` within the class; every class of the real set counts the same.
 

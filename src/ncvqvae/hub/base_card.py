@@ -4,15 +4,27 @@ import json
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from huggingface_hub import ModelCardData
 
 from ..evaluation.zero_shot import LEGEND, SEEN, ZeroShot, zero_shot_table
+from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 
 
 TAGS = ["time-series", "feature-extraction", "vq-vae", "ncvqvae"]
 FILES = ("metrics.json", SEEN, "recipe.yaml")
+NO_PRIOR = "It has no prior yet, so it does not generate series by itself.\n"
+PRIOR = """Its prior generates series of the sets that it knows, by class:
+
+```python
+values = model.generate(16, labels="$example")  # (16, 1, samples), in the units of the set
+```
+
+It knows $number sets: $sets. Labels are written as in the archives. For series of yours, or better ones of
+these, train a prior from it: `ncvqvae finetune $name DATASET --stage prior --recipe from_base`.
+"""
 OBJECTIVES = {
     None: "without an objective between views",
     "barlow_twins": "with the objective of Barlow Twins ([2103.03230](https://arxiv.org/abs/2103.03230))",
@@ -20,7 +32,12 @@ OBJECTIVES = {
 }
 
 
-def render_base_card(folder: Path, repo_id: str, config: NCVQVAEConfig, bare_name: str) -> str:
+def is_base(config: MaskGITConfig | NCVQVAEConfig) -> bool:
+    """Whether a checkpoint takes series of every length."""
+    return getattr(config, "tokenizer_config", config).length is None
+
+
+def render_base_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfig, bare_name: str) -> str:
     """The card of a folder that holds `metrics.json`, `pretraining.json`, `recipe.yaml` and perhaps `notes.md`.
 
     `bare_name` is what it says about an id without an organisation.
@@ -33,7 +50,14 @@ def render_base_card(folder: Path, repo_id: str, config: NCVQVAEConfig, bare_nam
             command = f"ncvqvae evaluate {folder} --out {folder}" if name == FILES[0] else "ncvqvae pretrain"
             raise ValueError(f"{folder} lacks {name}, which the card is made from; {command} writes it")
     metrics, pretraining = (json.loads((folder / name).read_text()) for name in FILES[:2])
-    notes = folder / "notes.md"
+    notes, prior = folder / "notes.md", ""
+    if isinstance(config, MaskGITConfig):
+        example = next(iter(config.id2label.values()))
+        sets = ", ".join(one["name"] for one in config.sets or [])
+        prior = Template(PRIOR).substitute(
+            example=example, name=repo_id.split("/")[-1], number=len(config.sets or []), sets=sets
+        )
+    tokenizer: Any = getattr(config, "tokenizer_config", config)
     data = ModelCardData(
         license="apache-2.0", library_name="transformers", tags=TAGS, pipeline_tag="feature-extraction"
     )
@@ -41,14 +65,15 @@ def render_base_card(folder: Path, repo_id: str, config: NCVQVAEConfig, bare_nam
         "name": repo_id.split("/")[-1],
         "repo_id": repo_id,
         "bare_name": bare_name,
+        "prior": prior or NO_PRIOR,
         "num_sets": len(pretraining["sets"]),
         "synthetic": f"{pretraining['synthetic_series']:,}",
         "seen": _seen(pretraining["sets"]),
-        "samples_per_code": (config.n_fft // 4) << config.num_downsampling,
-        "codebook_size": config.codebook_size,
-        "working_length": config.working_length,
-        "most_codes": config.grid(config.working_length)[1],
-        "objective": OBJECTIVES[config.ssl_objective],
+        "samples_per_code": (tokenizer.n_fft // 4) << tokenizer.num_downsampling,
+        "codebook_size": tokenizer.codebook_size,
+        "working_length": tokenizer.working_length,
+        "most_codes": tokenizer.grid(tokenizer.working_length)[1],
+        "objective": OBJECTIVES[tokenizer.ssl_objective],
         "legend": LEGEND,
         "table": zero_shot_table([ZeroShot(**row) for row in metrics["zero_shot"]]),
         "recipe": (folder / "recipe.yaml").read_text().rstrip(),

@@ -14,7 +14,7 @@ from ..evaluation.report import headline_table, legend, reproduction, verdicts
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line, whole_file
-from .base_card import check_base_card, render_base_card
+from .base_card import check_base_card, is_base, render_base_card
 
 
 TASK = "time-series-generation"
@@ -40,7 +40,7 @@ def write_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfig
         found = file.read_text()
         named = re.search(r'from_pretrained\("([^"]+)"\)', found)
         if not named or found != render_card(folder, named[1], config):
-            if isinstance(config, NCVQVAEConfig):
+            if is_base(config):
                 check_base_card(found, folder)
             else:
                 check_card(found, folder, repo_id, config)
@@ -61,7 +61,7 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfi
     """
     name = repo_id.split("/")[-1]
     bare_name = "" if "/" in repo_id else Template(BARE_NAME).substitute(name=name)
-    if isinstance(config, NCVQVAEConfig):
+    if is_base(config):
         return render_base_card(folder, repo_id, config, bare_name)
     fields = _fields(folder, repo_id, config) | {"name": name, "bare_name": bare_name}
     data = ModelCardData(
@@ -123,7 +123,7 @@ def read_metrics(folder: Path, config: MaskGITConfig | NCVQVAEConfig | None = No
         raise ValueError(f"{folder} lacks metrics.json, which the card is made from; {_again(folder)}") from None
     except ValueError as error:
         raise ValueError(f"{file} is not JSON ({error}); {_again(folder)}") from None
-    needed = NEEDED_OF_BASE if isinstance(config, NCVQVAEConfig) else NEEDED
+    needed = NEEDED_OF_BASE if config is not None and is_base(config) else NEEDED
     missing = [name for name in needed if not isinstance(metrics, dict) or name not in metrics]
     if missing:
         raise ValueError(f"{file} lacks {missing[0]!r}; {_again(folder)}")

@@ -21,6 +21,7 @@ from ..inference import BASE, load_checkpoint
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import one_line
+from .base_card import is_base
 from .card import read_metrics, write_card
 
 
@@ -236,7 +237,7 @@ def _explained(repo_id: str) -> Iterator[HfApi]:
 
 
 def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEModel:
-    """Loads the checkpoint and generates, or reconstructs with a tokenizer for all series.
+    """Loads the checkpoint and generates, and reconstructs with one for all series.
 
     Raises:
         ValueError: unless it is the one that was trained and measured.
@@ -252,11 +253,13 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEMo
                 f"{folder}/metrics.json was measured with other weights; run ncvqvae evaluate {folder} --out {folder}"
             )
     generator = torch.Generator(model.device).manual_seed(0)
-    if isinstance(model, NCVQVAEModel):
-        made = model.reconstruct(torch.randn(4, 1, 100, generator=generator, device=model.device))
-    else:
-        made = model.generate(4, generator=generator)
-    if not made.isfinite().all():
+    made = []
+    if is_base(model.config):
+        made.append(model.reconstruct(torch.randn(4, 1, 100, generator=generator, device=model.device)))
+    if isinstance(model, MaskGITForTimeSeriesGeneration):
+        labels = model.config.id2label[0] if model.config.sets else None
+        made.append(model.generate(4, labels, generator=generator))
+    if not all(part.isfinite().all() for part in made):
         raise ValueError(f"{folder} makes values that are NaN or infinite; train it again")
     return model
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from ..evaluation.report import CAPTIONS, render
 from ..evaluation.zero_shot import render_zero_shot
 from ..inference import load_checkpoint
-from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import first_line, user_errors, whole_file
+from .base_card import is_base
 from .card import render_card
 
 
@@ -45,7 +45,7 @@ def refresh(folder: Path) -> None:
     if not (folder / "metrics.json").is_file():
         return
     metrics = json.loads((folder / "metrics.json").read_text())
-    if isinstance(model, NCVQVAEModel):
+    if is_base(model.config):
         report = render_zero_shot(metrics)
     else:
         report = render(metrics, [name for name in CAPTIONS if (folder / name).is_file()])

@@ -2,8 +2,9 @@
 
 Each view takes `values` `(batch, channels, length)`, scaled to unit variance, and a generator, and returns the same
 shape. Every series draws its own parameters. A view that moves samples in time or scales them treats all
-channels of a series alike. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613). That code then
-passes its views through an STFT, which zeroes the last samples; this one does not.
+channels of a series alike. Definitions and defaults are those of the NC-VQVAE code (arXiv 2408.16613), which does not
+have `time_warp` and `offset`. That code then passes its views through an STFT, which zeroes the last samples; this one
+does not.
 """
 
 import difflib
@@ -12,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -60,6 +62,24 @@ def window_warp(
     return (1 - fraction) * stretched(lower) + fraction * stretched(upper)
 
 
+def time_warp(values: Tensor, generator: torch.Generator | None, std: float = 0.012, num_knots: int = 6) -> Tensor:
+    """Shifts each series in time, and more at some places than at others.
+
+    The shift is the sum of one for the whole series and of one that goes linearly from each of `num_knots` evenly
+    spaced knots to the next, all normal with a standard deviation of `std` lengths. The ends are repeated.
+    """
+    batch, _, length = values.shape
+    knots = _normal(values, (batch, 1, num_knots), generator)
+    bend = F.interpolate(knots, length, mode="linear", align_corners=True)[:, 0]
+    shift = length * std * (bend + _normal(values, (batch, 1), generator))[:, None]
+    return _interpolate(values, (torch.arange(length, device=values.device) + shift[:, 0]).clamp(0, length - 1))
+
+
+def offset(values: Tensor, generator: torch.Generator | None, std: float = 0.02) -> Tensor:
+    """Adds one normal number to all samples of each channel of each series."""
+    return values + std * _normal(values, (*values.shape[:2], 1), generator)
+
+
 def slice_and_shuffle(values: Tensor, generator: torch.Generator | None, num_segments: int = 4) -> Tensor:
     """Cuts each series at `num_segments - 1` random points and shuffles the pieces, some of which may be empty."""
     batch, channels, length = values.shape
@@ -81,8 +101,8 @@ def magnitude_warp(
     num_knots: int = 4,
 ) -> Tensor:
     """Multiplies each series by a smooth curve: the cubic spline through `num_knots + 2` normal values around 1."""
-    knots = 1 + std * _normal(values, (len(values), num_knots + 2), generator)
-    return values * (knots @ spline_basis(num_knots + 2, values.shape[-1]).to(knots))[:, None]
+    knots = 1 + std * _normal(values, (len(values), 1, num_knots + 2), generator)
+    return values * (knots @ spline_basis(num_knots + 2, values.shape[-1]).to(knots))
 
 
 def slope(values: Tensor, generator: torch.Generator | None, rate: float = 0.005) -> Tensor:
@@ -98,7 +118,10 @@ def flip(values: Tensor, generator: torch.Generator | None) -> Tensor:
 
 VIEWS: dict[str, Callable[..., Tensor]] = {
     view.__name__: view
-    for view in (amplitude_resize, window_warp, slice_and_shuffle, gaussian_noise, magnitude_warp, slope, flip)
+    for view in (
+        *(amplitude_resize, window_warp, time_warp, offset, slice_and_shuffle),
+        *(gaussian_noise, magnitude_warp, slope, flip),
+    )
 }
 
 View = str | dict[str, dict[str, float] | None]
@@ -137,11 +160,38 @@ def _check_parameter(name: str, value: object, whole: bool) -> None:
         raise ValueError(f"{name} must be above 0 and at most 1, found {value}")
 
 
-def augment(values: Tensor, views: Sequence[View], generator: torch.Generator | None = None) -> Tensor:
-    """Applies an ordered list of views, each with probability 1, to scaled `values` `(batch, channels, length)`."""
+def augment(
+    values: Tensor, views: Sequence[View], generator: torch.Generator | None = None, strength: Tensor | None = None
+) -> Tensor:
+    """Applies an ordered list of views, each with probability 1, to scaled `values` `(batch, channels, length)`.
+
+    `strength` `(batch,)` multiplies the spread of each view, its `std` or `rate`; all views must have one.
+    """
     for view, parameters in check_views(views):
+        if strength is not None:
+            name = spread_of(view)
+            spread = parameters.get(name, inspect.signature(view).parameters[name].default)
+            parameters = parameters | {name: spread * strength.view(-1, 1, 1)}
         values = view(values, generator, **parameters)
     return values
+
+
+def spread_of(view: Callable[..., Tensor]) -> str:
+    """The parameter that says how much a view changes series.
+
+    Raises:
+        ValueError: for a view that has none, and changes all series alike.
+    """
+    for name in ("std", "rate"):
+        if name in inspect.signature(view).parameters:
+            return name
+    raise ValueError(f"view {view.__name__} has no std or rate: it cannot be weaker for some series")
+
+
+def draw_strength(size: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """How strongly to augment each of `size` series: one in four not at all, the others uniformly in 0 to 1."""
+    strength = torch.rand(size, generator=generator, device=device) * 4 / 3 - 1 / 3
+    return strength.clamp_min(0)
 
 
 def spline_basis(num_knots: int, length: int) -> Tensor:

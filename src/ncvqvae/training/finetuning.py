@@ -21,7 +21,14 @@ from .recipes import FROM_DATA, Recipe
 SIZES = {
     "tokenizer": ("n_fft", "dim", "num_residual_blocks", "codebook_size", "downsampled_width"),
     "prior": (
-        *("code_embedding", "hidden_size", "num_hidden_layers"),
+        *(
+            "code_embedding",
+            "position_encoding",
+            "convolution_width",
+            "knows_strength",
+            "hidden_size",
+            "num_hidden_layers",
+        ),
         *("num_attention_heads", "head_dim", "intermediate_size"),
     ),
 }
@@ -106,6 +113,8 @@ class Start:
         if self.prior is None:
             return prior, _freeze(prior, self.frozen)
         new = _carry_over(self.prior, prior, without="tokenizer.")
+        if self.prior.config.sets is not None:
+            _start_classes(self.prior, prior)
         before, now = (list(model.config.id2label.values()) for model in (self.prior, prior))
         if before != now and len(before) == len(now):
             with torch.no_grad():
@@ -128,6 +137,9 @@ class Start:
         if self.tokenizer is not None:
             sections["tokenizer"] = _settings(self.tokenizer.config, recipe.tokenizer, "tokenizer")
             sections["tokenizer"]["downsampled_width"] = _width(self.tokenizer.config, length)
+            if self.tokenizer.config.length is None:
+                # It scales each series by itself. What is generated has no scale but that of the training split.
+                sections["tokenizer"]["scale_each"] = False
         if self.prior is not None:
             sections["prior"] = _settings(self.prior.config, recipe.prior, "prior")
         return dataclasses.replace(recipe, **sections)
@@ -170,6 +182,22 @@ def _carry_over(source: nn.Module, target: nn.Module, without: str = "-") -> lis
         else:
             new.append(name)
     return new
+
+
+@torch.no_grad()
+def _start_classes(source: MaskGITForTimeSeriesGeneration, target: MaskGITForTimeSeriesGeneration) -> None:
+    """Starts the classes of one set where a prior over many sets has them, or else at the average of its sets."""
+    known, vectors = source.config, source.label_embedding.weight
+    sets = vectors[known.num_labels :]
+    name = target.config.tokenizer_config.dataset_name
+    names = [one["name"] for one in known.sets]
+    null = sets[names.index(name)] if name in names else sets.mean(0)
+    target.label_embedding.weight[-1] = null
+    for index, label in target.config.id2label.items():
+        found = known.label2id.get(f"{name}/{label}")
+        # Classes that are new keep a part of their random start, which tells them apart.
+        own = 0.1 * target.label_embedding.weight[index] if found is None else vectors[found]
+        target.label_embedding.weight[index] = null + own
 
 
 def _part(model: nn.Module, name: str) -> nn.Module | None:

@@ -18,13 +18,13 @@ from ..data.mixture import MixtureSettings
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line
-from .augmentations import check_views
+from .augmentations import check_views, spread_of
 
 
 # The fields that the data decides. No recipe may set them.
 FROM_DATA = {
     *("num_channels", "length", "mean", "std", "dataset_name"),
-    *("tokenizer_config", "id2label", "label2id", "label_shares"),
+    *("tokenizer_config", "id2label", "label2id", "label_shares", "sets"),
 }
 
 
@@ -98,6 +98,10 @@ class Recipe:
         tokenizer_training: how stage 1 is optimised.
         prior: architecture of stage 2 and how it samples by default.
         prior_training: how stage 2 is optimised.
+        prior_views: augmentations of the series whose codes the prior learns, drawn and encoded anew at each step;
+            without any the codes are computed once. A prior that `knows_strength` is told how strong each was.
+        choose_sampling: whether order, temperature and guidance of the sampling are chosen at the end, by what the
+            prior generates; see `choose_sampling`.
         mixture: how series are drawn in pre-training.
         decoder_training: how the second phase of pre-training, for a tokenizer with `decoder_noise`, is optimised.
         code_temperature: at 0 the prior learns the nearest codes. Above 0 codes are drawn anew at each step, with
@@ -113,6 +117,8 @@ class Recipe:
     prior: dict[str, Any] = field(default_factory=dict)
     prior_training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=256))
     code_temperature: float | int = 0.0
+    prior_views: list[Any] = field(default_factory=list)
+    choose_sampling: bool = False
     mixture: MixtureSettings = field(default_factory=MixtureSettings)
     decoder_training: TrainingSettings = field(default_factory=TrainingSettings)
 
@@ -124,7 +130,13 @@ class Recipe:
                     raise ValueError(unknown_key(f"{section}.{key}", [f"{section}.{name}" for name in known]))
             # The real length comes with the data. This one is long enough for every setting.
             config(**getattr(self, section) | ({"length": 2**24} if config is NCVQVAEConfig else {}))
-        check_views(self.views)
+        for views in (self.views, self.prior_views):
+            check_views(views)
+        if self.prior.get("knows_strength"):
+            if not self.prior_views:
+                raise ValueError("prior.knows_strength is the strength of views: name some under 'prior_views'")
+            for view, _ in check_views(self.prior_views):
+                spread_of(view)
         if self.tokenizer.get("ssl_objective", NCVQVAEConfig.ssl_objective) is not None and not self.views:
             raise ValueError("an objective compares two views: name some under 'views', or set ssl_objective: null")
         if not 0 <= self.validation_fraction < 1:

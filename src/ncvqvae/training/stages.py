@@ -1,7 +1,7 @@
 """The two stages of a run: a tokenizer is trained on series, then a prior on the tokenizer's codes."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,24 +9,27 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from ..data.streaming import StreamedValues, chunks
+from ..data.streaming import StreamedValues, Values, chunks
 from ..data.training_split import TrainingData
 from ..evaluation.plots import plot_reconstructions, plot_samples
 from ..evaluation.stage_scores import encode_all, score_prior, score_tokenizer
+from ..models.configuration_maskgit import SAMPLING
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.distributed import num_processes
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from ..runtime import derived_seed, process_state
-from .augmentations import augment
+from .augmentations import augment, draw_strength
 from .checkpoints import History
 from .finetuning import Start
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
 from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
+from .sampling_choice import choose_sampling
 
 
+LEAST_TO_CHOOSE_BY, MOST_TO_CHOOSE_BY = 50, 1024  # series that the sampling is chosen by
 DRAWN = 64  # series in the pictures that a tracker gets
 
 
@@ -75,6 +78,8 @@ def train(
             model = pretrained.tokenizer
         if only != "tokenizer":
             model, histories["prior"] = train_prior(model, data, run)
+            if run.recipe.choose_sampling:
+                _choose_sampling(model, data, run.recipe.seed)
         save(model, output_dir, run.recipe)
     return model, histories
 
@@ -119,29 +124,25 @@ def train_tokenizer(data: TrainingData, run: Run) -> tuple[NCVQVAEForPreTraining
 def train_prior(
     tokenizer: NCVQVAEModel, data: TrainingData, run: Run
 ) -> tuple[MaskGITForTimeSeriesGeneration, History]:
-    """Trains stage 2 on the codes of a tokenizer, which are computed once; returns the model and its history."""
-    recipe, folder, classes = run.recipe, run.work_dir / "prior", {}
+    """Trains stage 2 on the codes of a tokenizer; returns the model and its history."""
+    recipe, classes = run.recipe, {}
     if data.labels is not None:
         classes = {"id2label": dict(enumerate(data.label_names)), "label_shares": data.label_shares}
-    note_run(folder, {"tokenizer": _digest(tokenizer.state_dict().values())}, run.resume)
+    note_run(run.work_dir / "prior", {"tokenizer": digest(tokenizer.state_dict().values())}, run.resume)
     torch.manual_seed(derived_seed(recipe.seed, "prior"))
     tokenizer = tokenizer.eval()
     model, frozen = run.start.new_prior(tokenizer, **classes, **recipe.prior)
     model.to(data.values.device)
-    # Drawing codes anew at each step needs the latents they are drawn from.
-    kind = "latents" if recipe.code_temperature else "codes"
-    streamed = kind == "latents" and isinstance(data.values, StreamedValues)
-    file = folder / f"latents-{process_state().process_index}.bin" if streamed else None
-    encoded = encode_all(tokenizer, data.part(data.train), kind, file)
+    values = data.part(data.train)
+    codes_of = (
+        _codes_drawn_anew(tokenizer, values, run) if recipe.prior_views else _codes_known(tokenizer, values, run)
+    )
     labels = None if data.labels is None else data.labels[data.train]
     held_out_codes = encode_all(tokenizer, data.part(data.held_out), "codes") if len(data.held_out) else None
     held_out_labels = None if data.labels is None else data.labels[data.held_out]
 
     def inputs(indices: Tensor, generator: torch.Generator) -> Inputs:
-        batch = encoded[indices.to(encoded.device)].to(indices.device)
-        if kind == "latents":
-            batch = model.tokenizer.quantizer.sample(batch, recipe.code_temperature, generator)
-        return {"codes": batch.long()} | ({} if labels is None else {"labels": labels[indices]})
+        return codes_of(indices, generator) | ({} if labels is None else {"labels": labels[indices]})
 
     def evaluate(model: MaskGITForTimeSeriesGeneration) -> dict[str, float]:
         return score_prior(model, held_out_codes, held_out_labels)
@@ -156,8 +157,56 @@ def train_prior(
     first = data.train[:DRAWN]
     shown, shown_labels = data.values[first], None if labels is None else data.labels[first]
     smaller = "prior.hidden_size" if run.start.prior is None else None
-    stage = Stage("prior", len(encoded), inputs, None if held_out_codes is None else evaluate, draw, frozen, smaller)
+    stage = Stage("prior", len(values), inputs, None if held_out_codes is None else evaluate, draw, frozen, smaller)
     return model, fit(model, stage, recipe.prior_training, run)
+
+
+def _codes_known(tokenizer: NCVQVAEModel, values: Values, run: Run) -> Callable[[Tensor, torch.Generator], Inputs]:
+    """The codes of the series at given indices, from all series encoded once."""
+    temperature = run.recipe.code_temperature
+    # Drawing codes anew at each step needs the latents they are drawn from.
+    kind = "latents" if temperature else "codes"
+    streamed = temperature and isinstance(values, StreamedValues)
+    file = run.work_dir / "prior" / f"latents-{process_state().process_index}.bin" if streamed else None
+    encoded = encode_all(tokenizer, values, kind, file)
+
+    def codes_of(indices: Tensor, generator: torch.Generator) -> Inputs:
+        batch = encoded[indices.to(encoded.device)].to(indices.device)
+        codes = tokenizer.quantizer.sample(batch, temperature, generator) if temperature else batch
+        return {"codes": codes.long()}
+
+    return codes_of
+
+
+def _codes_drawn_anew(
+    tokenizer: NCVQVAEModel, values: Values, run: Run
+) -> Callable[[Tensor, torch.Generator], Inputs]:
+    """The codes of new views of the series at given indices, and how strong the views are, if the prior is to know."""
+    recipe = run.recipe
+
+    @torch.no_grad()
+    def codes_of(indices: Tensor, generator: torch.Generator) -> Inputs:
+        knows = recipe.prior.get("knows_strength")
+        strength = draw_strength(len(indices), generator, indices.device) if knows else None
+        view = augment(tokenizer.scale(values[indices]), recipe.prior_views, generator, strength)
+        encoded = tokenizer.encode(tokenizer.scale.inverse(view))
+        codes = encoded.codes
+        if recipe.code_temperature:
+            codes = tokenizer.quantizer.sample(encoded.latents, recipe.code_temperature, generator)
+        return {"codes": codes} | ({} if strength is None else {"strength": strength})
+
+    return codes_of
+
+
+def _choose_sampling(model: MaskGITForTimeSeriesGeneration, data: TrainingData, seed: int) -> None:
+    """Makes the settings that `choose_sampling` finds those of the checkpoint."""
+    # Of a few held-out series nothing can be said. All series then say what the set is like.
+    rows = data.held_out if len(data.held_out) >= LEAST_TO_CHOOSE_BY else torch.arange(len(data.values))
+    rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST_TO_CHOOSE_BY]]
+    labels = None if data.labels is None else data.labels[rows.to(data.labels.device)]
+    settings = choose_sampling(model, data.values[rows.to(data.values.device)], labels, seed)
+    for name, value in settings.items():
+        setattr(model.config, SAMPLING[name], value)
 
 
 def check_run(data: TrainingData, run: Run) -> None:
@@ -167,18 +216,19 @@ def check_run(data: TrainingData, run: Run) -> None:
         "processes": num_processes(),
         "classes": data.label_names,
         "shape": list(data.values.shape),
-        "values": _digest(chunks(data.values)),
-        "labels": None if data.labels is None else _digest([data.labels]),
-        "held_out": _digest([data.held_out]),  # which also decides the series to train on
+        "values": digest(chunks(data.values)),
+        "labels": None if data.labels is None else digest([data.labels]),
+        "held_out": digest([data.held_out]),  # which also decides the series to train on
     }
     if run.start.model is not None:
-        weights = _digest(run.start.model.state_dict().values())
+        weights = digest(run.start.model.state_dict().values())
         found |= {"checkpoint": weights, "frozen": list(run.start.frozen)}
     note_run(run.work_dir, run.recipe.to_dict() | found, run.resume)
 
 
-def _digest(tensors: Iterable[Tensor]) -> str:
-    digest = hashlib.sha256()
+def digest(tensors: Iterable[Tensor]) -> str:
+    """The SHA-256 of the bytes of tensors."""
+    found = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
+        found.update(tensor.cpu().numpy().tobytes())
+    return found.hexdigest()
