@@ -112,7 +112,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
     _auto_class = "AutoModel"
     # What a composite checkpoint, or one of pre-training, holds beside stage 1.
     _keys_to_ignore_on_load_unexpected = [
-        r"^(projector|transformer|code_embedding|position_embedding|embedding_norm|label_embedding|head|logit_bias|to_logits)(\.|$)"
+        r"^(projector|transformer|code_embedding|position_embedding|embedding_norm|label_embedding|head|logit_bias|to_logits|code_in|code_out|log_sharpness|strength_vector)(\.|$)"
     ]
 
     def __init__(self, config: NCVQVAEConfig):

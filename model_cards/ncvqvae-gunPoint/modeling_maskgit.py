@@ -1,5 +1,6 @@
 """Stage 2 of NC-VQVAE: a masked prior over the codes, conditional on a class, that generates series."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -15,9 +16,10 @@ from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .cpu_kernels import Enter, attention_for, layer_norm, rounded_rows, tabulated
 from .distributed import mean_over_batch, place_in_batch
-from .masking import decode_iteratively, training_mask
+from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .precision import autocast
+from .scaler import Moment
 
 
 @dataclass
@@ -65,33 +67,54 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         super().__init__(config)
         self.tokenizer = NCVQVAEModel(config.tokenizer_config)  # type: ignore[arg-type]
         self.tokenizer.requires_grad_(False)
-        self.num_codes, dim = config.tokenizer_config.num_codes, config.tokenizer_config.code_size
-        self.codebook_size = config.tokenizer_config.codebook_size
+        stage1, geometry = config.tokenizer_config, config.code_embedding == "geometry"
+        self.codebook_size = stage1.codebook_size
+        grid = (1, 0) if config.sets else self.grid(stage1.length)  # sets have any number of codes
+        self.num_codes = grid[0] * grid[1]
+        dim = config.hidden_size if geometry else stage1.code_size
         own_codes = 0 if config.code_embedding == "codebook" else self.codebook_size
         self.code_embedding = nn.Embedding(own_codes + 1, dim)  # the last row is the mask
-        self.position_embedding = nn.Embedding(self.num_codes, dim)
+        rotary = config.position_encoding == "rotary"
+        self.position_embedding = None if rotary else nn.Embedding(self.num_codes, dim)
         self.embedding_norm = nn.LayerNorm(dim, eps=1e-12)
-        self.label_embedding = nn.Embedding(config.num_labels + 1, dim)  # the last row is the null class
+        self.label_embedding = nn.Embedding(max(config.null_labels) + 1, dim)  # null classes, of each set, come last
+        if config.knows_strength:
+            self.strength_vector = nn.Parameter(torch.empty(dim))
         heads = config.num_attention_heads, config.head_dim
         sizes = config.hidden_size, config.num_hidden_layers, *heads, config.intermediate_size
-        self.transformer = BidirectionalTransformer(self.num_codes + 1, dim, *sizes)
+        self.transformer = BidirectionalTransformer(grid, dim, *sizes, config.convolution_width, rotary)
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=1e-12))
         if config.code_embedding == "learned":
             self.logit_bias = nn.Parameter(torch.empty(self.num_codes, self.codebook_size))
         else:
             self.to_logits = nn.Linear(dim, self.codebook_size)
+        if geometry:
+            self.code_in, self.code_out = nn.Linear(stage1.code_size, dim), nn.Linear(dim, stage1.code_size)
+            self.log_sharpness = nn.Parameter(torch.empty(()))
         self.post_init()
 
+    def grid(self, length: int) -> tuple[int, int]:
+        """Rows and columns of the codes of a series: frequencies, or channels that are tokenized one by one; time."""
+        tokenizer = self.config.tokenizer_config
+        frequencies, columns = tokenizer.grid(length)
+        return frequencies * (tokenizer.num_channels if tokenizer.channelwise else 1), columns
+
     def reset_parameters(self) -> None:
+        if self.config.knows_strength:
+            nn.init.zeros_(self.strength_vector)
         if self.config.code_embedding == "learned":
             nn.init.zeros_(self.logit_bias)
+        if self.config.code_embedding == "geometry":
+            nn.init.constant_(self.log_sharpness, 2.0)
+            nn.init.normal_(self.code_embedding.weight, std=0.02)  # codes begin alike where they decode alike
+            nn.init.normal_(self.to_logits.weight, std=0.02)
 
     @classmethod
     def from_tokenizer(cls, tokenizer: NCVQVAEModel, **config: object) -> "MaskGITForTimeSeriesGeneration":
         """A new prior over the codes of a trained tokenizer, whose weights it copies; fields as in `MaskGITConfig`."""
         model = cls(MaskGITConfig(tokenizer_config=tokenizer.config.to_dict(), **config))
         model.tokenizer.load_state_dict(tokenizer.state_dict())
-        if model.config.code_embedding != "codebook":
+        if model.config.code_embedding in ("learned", "codebook_finetuned"):
             with torch.no_grad():
                 model.code_embedding.weight[:-1] = tokenizer.quantizer.codebook
         return model.train(tokenizer.training)
@@ -109,27 +132,28 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         self.tokenizer.eval()
         return self
 
-    def encode(self, values: Tensor) -> NCVQVAEEncoderOutput:
+    def encode(self, values: Tensor, mean: Moment = None, std: Moment = None) -> NCVQVAEEncoderOutput:
         """See `NCVQVAEModel.encode`."""
-        return self.tokenizer.encode(values)
+        return self.tokenizer.encode(values, mean, std)
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def decode(self, codes: Tensor, length: int | None = None, moments: Tensor | None = None) -> Tensor:
         """See `NCVQVAEModel.decode`."""
-        return self.tokenizer.decode(codes)
+        return self.tokenizer.decode(codes, length, moments)
 
-    def reconstruct(self, values: Tensor) -> Tensor:
+    def reconstruct(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
         """See `NCVQVAEModel.reconstruct`."""
-        return self.tokenizer.reconstruct(values)
+        return self.tokenizer.reconstruct(values, mean, std)
 
-    def embed(self, values: Tensor) -> Tensor:
+    def embed(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
         """See `NCVQVAEModel.embed`."""
-        return self.tokenizer.embed(values)
+        return self.tokenizer.embed(values, mean, std)
 
     def forward(
         self,
         values: Tensor | None = None,
         labels: Tensor | None = None,
         codes: Tensor | None = None,
+        strength: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> MaskGITOutput:
         """Masks codes at random and predicts them.
@@ -138,7 +162,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             values (`torch.FloatTensor` of shape `(batch, channels, length)`, *optional*): series, unless `codes`
                 are given.
             labels (`torch.LongTensor` of shape `(batch,)`, *optional*): classes; without them the null class.
-            codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again.
+            codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again. Of a prior
+                over many sets, -1 at the end fills up series with fewer codes.
+            strength (`torch.FloatTensor` of shape `(batch,)`, *optional*): how strongly each series was augmented, for
+                a prior that `knows_strength`; without it not at all.
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
         """
         if codes is None:
@@ -146,18 +173,26 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
                 raise ValueError("forward needs values or codes, found neither")
             with torch.no_grad():
                 codes = self.tokenizer.encode(values).codes
-        null = torch.full((len(codes),), self.config.num_labels, device=codes.device)
-        labels = null if labels is None else labels
+        if labels is None:
+            if self.config.sets is not None:
+                raise ValueError("a prior over many sets needs labels, which say of which set each series is")
+            labels = torch.full((len(codes),), self.config.num_labels, device=codes.device)
         # In training all processes draw for the whole batch, and each takes its own part.
         start, total = place_in_batch(len(codes), codes.device) if self.training else (0, len(codes))
         mine = slice(start, start + len(codes))
         if self.training:
             keep = torch.rand(total, generator=generator, device=codes.device) >= self.config.label_dropout
-            labels = torch.where(keep[mine], labels, null)
-        mask = training_mask(total, self.num_codes, generator, codes.device)[mine]
+            labels = torch.where(keep[mine], labels, self._null(labels))
+        valid = None if self.config.sets is None else codes >= 0
+        mask = training_mask(total, codes.shape[1], generator, codes.device, mine, valid)
         visible, targets = codes.masked_fill(mask, self.codebook_size), codes[mask]
         masked = mask.flatten().nonzero()[:, 0]
-        logits = self._logits(visible, labels, rounded_rows(masked, mask.numel()), self._tabulated(len(codes)))
+        enter = self._tabulated(len(codes), codes.shape[1])
+        if strength is not None:
+            if not self.config.knows_strength:
+                raise ValueError("the prior does not know of strengths: set knows_strength, or leave strength out")
+            enter = partial(self._enter, strength=strength)
+        logits = self._logits(visible.clamp_min(0), labels, rounded_rows(masked, mask.numel()), enter, valid)
         logits = logits[: len(masked)]
         loss = F.cross_entropy(logits.float(), targets)
         accuracy = (logits.argmax(-1) == targets).float().mean()
@@ -171,29 +206,54 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         everywhere = torch.arange(codes.numel(), device=codes.device)
         return self._logits(visible, labels, everywhere, self._enter).view(*codes.shape, -1)
 
-    def _enter(self, visible: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _enter(self, visible: Tensor, labels: Tensor, strength: Tensor | None = None) -> tuple[Tensor, ...]:
         """Embeds each sample's label and its `visible` codes `(batch, num_codes)`; `codebook_size` means masked."""
-        table = self.code_embedding.weight
+        table, codebook = self.code_embedding.weight, self.tokenizer.quantizer.codebook
         if self.config.code_embedding == "codebook":
-            table = torch.cat((self.tokenizer.quantizer.codebook.to(table.dtype), table))
-        embedded = self.embedding_norm(F.embedding(visible, table) + self.position_embedding.weight)
-        return self.transformer.enter(torch.cat((self.label_embedding(labels)[:, None], embedded), 1))
+            table = torch.cat((codebook.to(table.dtype), table))
+        if self.config.code_embedding == "geometry":
+            table = F.pad(self.code_in(codebook).to(table.dtype), (0, 0, 0, 1)) + table
+        embedded = F.embedding(visible, table)
+        if self.position_embedding is not None:
+            embedded = embedded + self.position_embedding.weight
+        embedded = self.embedding_norm(embedded)
+        label = self.label_embedding(labels)
+        if self.config.sets is not None:  # a class, and the set that it is of
+            label = label + self.label_embedding(self._null(labels))
+        if strength is not None:
+            label = label + strength[:, None] * self.strength_vector
+        return self.transformer.enter(torch.cat((label[:, None], embedded), 1))
 
-    def _tabulated(self, num_samples: int) -> Enter:
-        return tabulated(self._enter, num_samples, self.num_codes, self.codebook_size, self.config.num_labels)
+    def _null(self, labels: Tensor) -> Tensor:
+        return torch.tensor(self.config.null_labels, device=labels.device)[labels]
 
-    def _logits(self, visible: Tensor, labels: Tensor, wanted: Tensor, enter: Enter) -> Tensor:
-        """Logits `(wanted, codebook_size)` at the flat indices `wanted` of `visible` `(batch, num_codes)`."""
+    def _tabulated(self, num_samples: int, num_codes: int) -> Enter:
+        labels = len(self.label_embedding.weight) - 1
+        return tabulated(self._enter, num_samples, num_codes, self.codebook_size, labels)
+
+    def _logits(
+        self, visible: Tensor, labels: Tensor, wanted: Tensor, enter: Enter, valid: Tensor | None = None
+    ) -> Tensor:
+        """Logits `(wanted, codebook_size)` at the flat indices `wanted` of `visible` `(batch, num_codes)`.
+
+        Codes that are not `valid` fill up shorter samples.
+        """
         implementation = attention_for(self.config._attn_implementation, visible.device)
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
-        rows = wanted + wanted // self.num_codes + 1  # every sample has its class before its codes
+        num_codes = visible.shape[1]
+        rows = wanted + wanted // num_codes + 1  # every sample has its class before its codes
+        valid = None if valid is None else F.pad(valid, (1, 0), value=True)
         linear, activation, norm = self.head
-        hidden = self.transformer(*enter(visible, labels), attention, rows)
+        hidden = self.transformer(*enter(visible, labels), attention=attention, wanted=rows, valid=valid)
         hidden = layer_norm(norm, activation(linear(hidden)))  # type: ignore[arg-type]
         if self.config.code_embedding == "learned":
-            bias = self.logit_bias.index_select(0, wanted % self.num_codes)
+            bias = self.logit_bias.index_select(0, wanted % num_codes)
             return F.linear(hidden, self.code_embedding.weight[:-1]) + bias
-        return self.to_logits(hidden)
+        if self.config.code_embedding != "geometry":
+            return self.to_logits(hidden)
+        codebook = F.normalize(self.tokenizer.quantizer.codebook, dim=1)
+        towards = self.log_sharpness.exp() * F.normalize(self.code_out(hidden).float(), dim=1)
+        return self.to_logits(hidden) + F.linear(towards, codebook)
 
     @torch.no_grad()
     def generate(
@@ -204,6 +264,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         temperature: float | None = None,
         choice_temperature: float | None = None,
         guidance_scale: float | None = None,
+        order: Literal["confidence", "random", "low_discrepancy"] | None = None,
+        guidance_schedule: Literal["constant", "ramped", "interval"] | None = None,
         generator: torch.Generator | None = None,
         batch_size: int = 256,
         return_codes: bool = False,
@@ -221,6 +283,12 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             choice_temperature (`float`, *optional*): scale of the noise in the choice of the codes to keep.
             guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598);
                 above 1 the class is followed more closely, at twice the cost.
+            order (`str`, *optional*): which codes are decided first: those of the highest `"confidence"` (MaskGIT's),
+                `"random"` ones, or, with `"low_discrepancy"`, ones that lie far apart (Halton scheduler, arXiv
+                2503.17076). The last two do without `choice_temperature`.
+            guidance_schedule (`str`, *optional*): `"constant"` guidance, guidance that is `"ramped"` up from 1 with
+                the share of the steps that are done, or guidance in an `"interval"`, the middle half of the steps
+                (arXiv 2404.07724).
             generator (`torch.Generator`, *optional*): on the model's device; the same state gives the same series.
             batch_size (`int`, defaults to 256): samples at a time, to bound memory. Another size draws other series.
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
@@ -231,37 +299,72 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             Series `(num_samples, channels, length)` in the units of the data, or the output above.
 
         Raises:
-            ValueError: for an unknown label, a wrong number of them, or a setting out of its range.
+            ValueError: for an unknown label, a wrong number of them, labels of several sets, or a setting out of its
+                range.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, found {batch_size}")
-        decoding = self.config.sampling(num_steps, temperature, choice_temperature, guidance_scale)
-        scale = decoding.pop("guidance_scale")
+        decoding = self.config.sampling(
+            num_steps=num_steps,
+            temperature=temperature,
+            choice_temperature=choice_temperature,
+            guidance_scale=guidance_scale,
+            order=order,
+            guidance_schedule=guidance_schedule,
+        )
+        order, guidance = decoding.pop("order"), [decoding.pop(f"guidance_{name}") for name in ("scale", "schedule")]
         ids = label_ids(labels, num_samples, self.config, self.device, generator)
-        tokenizer, kept = self.config.tokenizer_config, []
-        values = torch.empty(len(ids), tokenizer.num_channels, tokenizer.length, device=self.device)
+        length, moments = self._length_and_moments(ids)
+        grid, kept = self.grid(length), []
+        values = torch.empty(len(ids), self.config.tokenizer_config.num_channels, length, device=self.device)
         with autocast(self.device, precision or self.config.sampling_precision):
             # While all codes are masked, samples of a class are alike: their first prediction is made once.
             classes, which = ids.unique(return_inverse=True)
-            everywhere = torch.arange(self.num_codes, device=self.device).repeat(len(classes), 1)
-            first = self._guided_logits(torch.zeros_like(everywhere), everywhere, classes, scale, self._enter)
-            enter = self._tabulated(len(ids))
+            everywhere = torch.arange(grid[0] * grid[1], device=self.device).repeat(len(classes), 1)
+            nothing = torch.zeros_like(everywhere)
+            first = self._guided_logits(nothing, everywhere, everywhere, 0.0, classes, guidance, self._enter)
+            enter = self._tabulated(len(ids), everywhere.shape[1])
             for rows in torch.arange(len(ids), device=self.device).split(batch_size):
-                predict = partial(self._guided_logits, labels=ids[rows], scale=scale, enter=enter)
-                codes = decode_iteratively(predict, first[which[rows]], **decoding, generator=generator)
-                values[rows] = self.decode(codes)
+                predict = partial(self._guided_logits, labels=ids[rows], guidance=guidance, enter=enter)
+                positions = decoding_order(order, len(rows), grid, generator, self.device)
+                if positions is None:
+                    codes = decode_by_confidence(predict, first[which[rows]], **decoding, generator=generator)
+                else:
+                    steps = decoding["num_steps"], decoding["temperature"], generator
+                    codes = decode_in_order(predict, first[which[rows]], positions, *steps)
+                values[rows] = self.decode(codes, length, moments)
                 if return_codes:
                     kept.append(codes)
         output = MaskGITGenerateOutput(values, torch.cat(kept) if kept else None, ids if return_labels else None)
         return output if return_codes or return_labels else values
 
-    def _guided_logits(self, codes: Tensor, masked: Tensor, labels: Tensor, scale: float, enter: Enter) -> Tensor:
-        """Logits `(batch, masked, codebook_size)` at the `masked` positions of `codes` `(batch, num_codes)`."""
+    def _length_and_moments(self, labels: Tensor) -> tuple[int, Tensor | None]:
+        """Samples of the series of these classes, and what brings them to the units of their set."""
+        if self.config.sets is None:
+            return self.config.tokenizer_config.length, None
+        one = self.config.sets[self.config.null_labels[int(labels[0])] - self.config.num_labels]
+        return one["length"], torch.tensor([one["mean"], one["std"]], device=self.device).view(2, 1, 1, 1)
+
+    def _guided_logits(
+        self,
+        codes: Tensor,
+        masked: Tensor,
+        wanted: Tensor,
+        progress: float,
+        labels: Tensor,
+        guidance: Sequence,
+        enter: Enter,
+    ) -> Tensor:
+        """Logits `(batch, wanted, codebook_size)` at the `wanted` positions of `codes` `(batch, num_codes)`.
+
+        At the `masked` positions the codes mean nothing. `guidance` is its scale and schedule, `progress` the share
+        of the steps that are done.
+        """
+        scale = guidance_at(progress, *guidance)
         visible = codes.scatter(1, masked, self.codebook_size)
-        wanted = masked + self.num_codes * torch.arange(len(codes), device=codes.device)[:, None]
+        wanted = wanted + codes.shape[1] * torch.arange(len(codes), device=codes.device)[:, None]
         if scale != 1:  # both passes as one
-            null_class = torch.full_like(labels, self.config.num_labels)
-            visible, labels = visible.repeat(2, 1), torch.cat((labels, null_class))
+            visible, labels = visible.repeat(2, 1), torch.cat((labels, self._null(labels)))
             wanted = torch.cat((wanted, wanted + codes.numel()))
         logits = self._logits(visible, labels, wanted.flatten(), enter).view(*wanted.shape, self.codebook_size)
         if scale == 1:
