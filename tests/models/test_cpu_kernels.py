@@ -184,7 +184,7 @@ def test_the_prior_enters_by_its_table_as_without(pretraining_model, kind, batch
     visible, labels = torch.randint(7, (batch, 50)), torch.randint(3, (batch,))
     used = [one for one in model.parameters() if one.requires_grad]
     for part in (0, 1):
-        outputs = [enter(visible, labels)[part] for enter in (model._tabulated(batch), model._enter)]
+        outputs = [enter(visible, labels)[part] for enter in (model._tabulated(batch, model.num_codes), model._enter)]
         torch.testing.assert_close(outputs[0], outputs[1], atol=1e-5, rtol=1e-5)
         gradients = [torch.autograd.grad(output.square().sum(), used, allow_unused=True) for output in outputs]
         assert [one is None for one in gradients[0]] == [one is None for one in gradients[1]]

@@ -119,8 +119,16 @@ def test_two_processes_pre_train_as_one_does_in_both_phases(tmp_path):
     for count in (1, 2):
         launcher = [*TORCHRUN, str(count)] if count > 1 else []
         folder = tmp_path / f"of-{count}"
-        command = [sys.executable, *launcher, "-m", "ncvqvae.cli", "pretrain", "--archive", str(tmp_path)]
-        command += [*as_options(SETTINGS), "--output-dir", str(folder), "--work-dir", str(tmp_path / f"work-{count}")]
+        command = [sys.executable, *launcher, "-m", "ncvqvae.cli", "pretrain", "--stage", "tokenizer"]
+        command += [
+            "--archive",
+            str(tmp_path),
+            *as_options(SETTINGS),
+            "--output-dir",
+            str(folder),
+            "--work-dir",
+            str(tmp_path / f"work-{count}"),
+        ]
         done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         # Not weights: a bias before a batch norm has a gradient of rounding alone, of which Adam makes whole steps.
