@@ -6,12 +6,22 @@ import torch
 from transformers import AutoModel
 
 from helpers.tensors import assert_same, states
-from helpers.tiny import ANY_LENGTH
+from helpers.tiny import ANY_LENGTH, as_options
 from ncvqvae import NCVQVAEConfig, NCVQVAEModel, load_recipe
+from ncvqvae.cli.__main__ import main
 from ncvqvae.data.series import series_dataset
+from ncvqvae.training.finetuning import Start
 from ncvqvae.training.prior_pretraining import pretrain_prior
+from ncvqvae.training.stages import train
 
 
+OF_TOKENIZER = [
+    "tokenizer={working_length: 100, scale_each: true, channelwise: true, fold_frequencies: true, num_halvings: 2, "
+    "dim: 8, code_dim: 4, normalise_codes: true, codebook_size: 16, num_residual_blocks: 1, ssl_objective: null}",
+    "views=[]",
+    "mixture={crop: 64, working_length: 100, num_synthetic: 30}",
+    "tokenizer_training={batch_size: 8, precision: 'no'}",
+]
 SETTINGS = [
     "report_to=null",
     "validation_fraction=0.2",
@@ -67,6 +77,57 @@ def test_training_lowers_the_loss_of_held_out_series(tokenizer, sets, tmp_path):
     recipe = load_recipe(None, [*SETTINGS, "prior_training.max_steps=150", "prior_training.learning_rate=3e-3"])
     _, history = pretrain_prior(tokenizer, sets, recipe, tmp_path / "base", tmp_path / "work")
     assert history.validation[-1]["loss"] < 0.8 * history.validation[0]["loss"]
+
+
+def test_the_command_trains_both_stages_or_the_prior_on_a_tokenizer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("Waves", "Noise"):
+        rows = np.random.default_rng(0).standard_normal((8, 40))
+        (tmp_path / "archive" / name).mkdir(parents=True)
+        lines = ["\t".join(map(str, [index % 2, *row])) for index, row in enumerate(rows)]
+        for split in ("TRAIN", "TEST"):
+            (tmp_path / "archive" / name / f"{name}_{split}.tsv").write_text("\n".join(lines))
+    few = ["tokenizer_training.max_steps=2", "decoder_training.max_steps=2", "prior_training.max_steps=2"]
+    data = ["--archive", "archive", *as_options([*OF_TOKENIZER, *SETTINGS, *few])]
+    assert main(["pretrain", "--stage", "both", *data, "--output-dir", "both"]) == 0
+    assert main(["pretrain", *data, "--output-dir", "first"]) == 0
+    assert main(["pretrain", "--stage", "prior", "--tokenizer", "first", *data, "--output-dir", "second"]) == 0
+    assert_same(*(states(AutoModel.from_pretrained(folder)) for folder in ("both", "second")))
+    assert (tmp_path / "both" / "pretraining.json").read_text() == (tmp_path / "second/pretraining.json").read_text()
+    model = AutoModel.from_pretrained("both")
+    assert model.generate(2, "Waves/1").shape == (2, 1, 40)
+
+
+def test_a_fine_tuning_on_a_set_that_the_prior_knows_starts_at_its_classes(tokenizer, sets, tmp_path):
+    model, _ = pretrain_prior(tokenizer, sets, load_recipe(None, SETTINGS), tmp_path / "base", tmp_path / "work")
+    recipe = load_recipe(
+        None, ["report_to=null", "prior_training={max_steps: 1, learning_rate: 1e-12, batch_size: 4}"]
+    )
+    tuned = {}
+    for name in ("waves", "unknown"):
+        data = sets["waves"]
+        data.info.config_name = name
+        tuned[name], _ = train(data, recipe, tmp_path / name, tmp_path / f"w-{name}", start=Start(model), only="prior")
+    vectors, found = model.label_embedding.weight, tuned["waves"].label_embedding.weight
+    null = vectors[4]  # of waves: the classes of both sets come before
+    torch.testing.assert_close(found, torch.stack((vectors[0] + null, vectors[1] + null, null)), atol=1e-6, rtol=0)
+    torch.testing.assert_close(tuned["unknown"].label_embedding.weight[-1], vectors[4:].mean(0), atol=1e-6, rtol=0)
+    assert tuned["waves"].config.sets is None and tuned["waves"].config.tokenizer_config.scale_each is False
+    made = tuned["waves"].generate(4, "fast")
+    assert made.shape == (4, 1, 40) and made.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stage", "prior"], "--stage prior builds on a tokenizer, named with --tokenizer"),
+        (["--stage", "both", "--set", "prior.position_encoding=learned"], "the recipe's prior: sets need"),
+    ],
+)
+def test_a_command_that_cannot_work_is_refused_before_it_trains(options, message, capsys):
+    assert main(["pretrain", *options]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
 
 
 def test_what_cannot_be_is_said_in_one_line(tokenizer, sets, tmp_path):

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def add_pretrain(commands: Any) -> None:
     parser = commands.add_parser(
         "pretrain",
-        help="pre-train a tokenizer for all series and a prior over many sets",
+        help="pre-train a tokenizer for all series, or a prior over many sets",
         description="Pre-train a tokenizer for series of every length on the training splits of many sets and on "
-        "synthetic series, then a prior over the univariate sets with classes. The sets inside the package aeon are "
+        "synthetic series, or a prior over the univariate sets with classes. The sets inside the package aeon are "
         "always part of the mixture.",
     )
     parser.set_defaults(run=pretrain)
@@ -34,7 +34,8 @@ def add_pretrain(commands: Any) -> None:
         "--table", action="append", default=[], metavar="FILE", help="parquet file with the columns dataset and values"
     )
     add("--leave-out", default="", metavar="NAMES", help="sets to leave out, with commas")
-    add("--stage", choices=["tokenizer", "prior", "both"], default="both", help="stage to train (default: both)")
+    stage = "stage to train (default: tokenizer); prior builds on --tokenizer"
+    add("--stage", choices=["tokenizer", "prior", "both"], default="tokenizer", help=stage)
     add("--tokenizer", metavar="CHECKPOINT", help="with --stage prior: the pre-trained tokenizer to build on")
     add_run_options(add, recipe="base", output_dir="ncvqvae-base")
 
@@ -45,13 +46,15 @@ def pretrain(options: argparse.Namespace) -> None:
     from ..models.modeling_ncvqvae import NCVQVAEModel
     from ..runtime import process_state
     from ..training.pretraining import pretrain as pretrain_tokenizer
-    from ..training.prior_pretraining import pretrain_prior
+    from ..training.prior_pretraining import check_prior, pretrain_prior
     from ..training.recipes import load_recipe
 
     if (options.stage == "prior") != bool(options.tokenizer):
         raise ValueError("--stage prior builds on a tokenizer, named with --tokenizer; other stages train their own")
     silence_transformers()
     recipe = load_recipe(options.recipe or "base", options.set)
+    if options.stage == "both":
+        check_prior(recipe)
     sources = options.archive, options.table, [name for name in options.leave_out.split(",") if name]
     folder = Path(options.output_dir or "ncvqvae-base")
     histories: dict[str, History] = {}

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..data.series import to_tensors
 from ..data.training_split import fit_scaler, hold_out
 from ..evaluation.stage_scores import score_prior
+from ..models.configuration_maskgit import MaskGITConfig
+from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
-from ..runtime import derived_seed, process_state
+from ..runtime import derived_seed, one_line, process_state
 from .augmentations import augment, draw_strength
 from .checkpoints import History
 from .loop import Inputs, Stage, fit
@@ -24,6 +27,19 @@ from .stages import digest
 
 SETS_A_STEP = 8  # series of a set are encoded together, so many sets are many small batches
 HELD_OUT = 20  # series of a set, at most
+
+
+def check_prior(recipe: Recipe) -> None:
+    """Raises `ValueError` for a recipe whose prior cannot be one over many sets, before its tokenizer is trained."""
+    try:
+        MaskGITConfig(
+            tokenizer_config=NCVQVAEConfig(length=None, **recipe.tokenizer).to_dict(),
+            id2label={0: "set/class"},
+            sets=[{"name": "set", "length": 64, "mean": 0.0, "std": 1.0}],
+            **recipe.prior,
+        )
+    except StrictDataclassError as error:
+        raise ValueError(f"the recipe's prior: {one_line(error.__cause__ or error)}") from None
 
 
 def pretrain_prior(
