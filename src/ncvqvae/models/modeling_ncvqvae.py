@@ -56,6 +56,20 @@ class NCVQVAEOutput(ModelOutput):
     latents: Tensor | None = None
 
 
+@torch.no_grad()
+def round_to_half(model: nn.Module) -> None:
+    """Rounds each parameter to the nearest number of half precision, so that `save_pretrained` needs half the bytes."""
+    for parameter in model.parameters():
+        parameter.copy_(parameter.half())
+
+
+def halved(model: nn.Module) -> dict[str, Tensor]:
+    """The state of a model, with its parameters in half precision if that holds every one of them exactly."""
+    state = model.state_dict()
+    half = {name: state[name].half() for name, _ in model.named_parameters()}
+    return state | half if all(torch.equal(half[name].to(state[name]), state[name]) for name in half) else state
+
+
 class NCVQVAEPreTrainedModel(PreTrainedModel):
     """Initialisation, loading and saving that all models of the package share."""
 
@@ -81,7 +95,11 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
             reset()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Saves weights, configuration and code, and the SHA-256 of each file of weights next to it."""
+        """Saves weights, configuration and code, and the SHA-256 of each file of weights next to it.
+
+        Parameters that half precision holds exactly are stored in it, and load as they were; see `round_to_half`.
+        """
+        kwargs.setdefault("state_dict", halved(self))
         super().save_pretrained(save_directory, **kwargs)
         write_digests(Path(save_directory))
 

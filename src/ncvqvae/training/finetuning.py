@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..inference import load_checkpoint
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
+from ..runtime import process_state
 from .recipes import FROM_DATA, Recipe
 
 
@@ -61,6 +63,18 @@ class Start:
                 parts = {child for model in models for child, _ in model.named_children()}
                 known = ", ".join(sorted(parts - {"tokenizer", "scale", "time_frequency"}))
                 raise ValueError(f"there is no part {name!r} to freeze; the model has {known or 'no parts yet'}")
+
+    @classmethod
+    def of(cls, recipe: Recipe, frozen: Sequence[str] = ()) -> "Start":
+        """What a recipe says: its `start`, loaded, or random weights.
+
+        Raises:
+            ValueError: for a checkpoint that is not there, or not whole.
+        """
+        if recipe.start is None:
+            return cls()
+        process_state()  # decides which GPU is this process's, before the checkpoint goes there
+        return cls(load_checkpoint(recipe.start), frozen)
 
     @property
     def tokenizer(self) -> NCVQVAEModel | None:

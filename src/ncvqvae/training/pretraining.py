@@ -58,6 +58,8 @@ def pretrain(
         sizes = {name: len(dataset) for name, dataset in sets.items()}
         note_run(run.work_dir, recipe.to_dict() | {"sets": sizes}, resume)
         model, histories = _train(sets, run)
+        if recipe.half_weights:
+            round_to_half(model)
         save(model, output_dir, recipe)
         if process_state().is_main_process:
             with whole_file(Path(output_dir) / SEEN) as partial:

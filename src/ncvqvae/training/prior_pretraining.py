@@ -15,7 +15,7 @@ from ..evaluation.stage_scores import score_prior
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
-from ..models.modeling_ncvqvae import NCVQVAEModel
+from ..models.modeling_ncvqvae import NCVQVAEModel, round_to_half
 from ..runtime import derived_seed, one_line, process_state
 from .augmentations import augment, draw_strength
 from .checkpoints import History
@@ -75,6 +75,8 @@ def pretrain_prior(
         weights = digest(tokenizer.state_dict().values())
         note_run(run.work_dir / "prior", recipe.to_dict() | {"tokenizer_weights": weights, "sets": sizes}, resume)
         model, history = _train(tokenizer.eval(), sets, run)
+        if recipe.half_weights:
+            round_to_half(model)
         save(model, output_dir, recipe)
     return model, history
 

@@ -34,8 +34,11 @@ class TrainingSettings:
     """How one stage is optimised: AdamW with a cosine schedule to zero.
 
     Args:
-        num_epochs: passes over the training series, rounded up to whole batches; not used with `max_steps`.
+        num_epochs: passes over the training series, rounded up to whole batches; not used with `max_steps` or
+            `scaled_steps`.
         max_steps: optimiser steps.
+        scaled_steps: optimiser steps for one series, which grow with the cube root of their number; not used with
+            `max_steps`.
         batch_size: series a step; never more than the training split has, times `repeats`.
         repeats: how often an epoch shows each series, each time in another view or under another mask.
         learning_rate, weight_decay: settings of AdamW.
@@ -49,6 +52,7 @@ class TrainingSettings:
 
     num_epochs: int = 1000
     max_steps: int | None = None
+    scaled_steps: int | None = None
     batch_size: int = 128
     repeats: int = 1
     learning_rate: float | int = 1e-3
@@ -63,6 +67,7 @@ class TrainingSettings:
         for name in (
             "num_epochs",
             "max_steps",
+            "scaled_steps",
             "batch_size",
             "repeats",
             "eval_steps",
@@ -80,7 +85,8 @@ class TrainingSettings:
     def num_steps(self, num_series: int) -> int:
         """Optimiser steps of the stage on `num_series` training series."""
         per_epoch = -(-num_series * self.repeats // self.batch_size)
-        return self.max_steps or self.num_epochs * per_epoch
+        scaled = self.scaled_steps and round(self.scaled_steps * num_series ** (1 / 3))
+        return self.max_steps or scaled or self.num_epochs * per_epoch
 
 
 @strict
@@ -89,6 +95,10 @@ class Recipe:
     """The settings of a whole run. `tokenizer` and `prior` hold fields of `NCVQVAEConfig` and `MaskGITConfig`.
 
     Args:
+        start: the checkpoint that the run starts from, a folder, an id on the Hub, or `ncvqvae-base`; `None` starts
+            from random weights.
+        tune_tokenizer: whether a run that starts from a checkpoint trains its tokenizer too, or its prior alone.
+        half_weights: whether the weights are rounded to half precision at the end, which halves the file.
         seed: the seed of every random draw.
         validation_fraction: share of the training split that is held out to watch the training. The test split is
             never seen.
@@ -108,6 +118,9 @@ class Recipe:
             probability proportional to exp(-distance^2 / temperature); the reference has 1.
     """
 
+    start: str | None = None
+    tune_tokenizer: bool = False
+    half_weights: bool = False
     seed: int = 0
     validation_fraction: float | int = 0.1
     report_to: Literal["tensorboard", "wandb", "trackio"] | None = "tensorboard"

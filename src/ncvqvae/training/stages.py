@@ -17,7 +17,7 @@ from ..models.configuration_maskgit import SAMPLING
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.distributed import num_processes
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
-from ..models.modeling_ncvqvae import NCVQVAEModel
+from ..models.modeling_ncvqvae import NCVQVAEModel, round_to_half
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from ..runtime import derived_seed, process_state
 from .augmentations import augment, draw_strength
@@ -51,9 +51,10 @@ def train(
         work_dir (*optional*, defaults to `runs/<output_dir>`): holds checkpoints to resume from. Those of another
             run are deleted.
         resume: continue the run in `work_dir`.
-        start: fine-tune this checkpoint, with the sizes of its networks.
+        start: fine-tune this checkpoint, with the sizes of its networks; defaults to the recipe's `start`.
         only: train one stage. `"tokenizer"` saves stage 1 without a prior, because a prior knows only the codes of
-            the tokenizer that it was trained on; `"prior"` trains stage 2 on the tokenizer of `start`.
+            the tokenizer that it was trained on; `"prior"` trains stage 2 on the tokenizer of `start`. Defaults to the
+            prior for a recipe with a `start` whose tokenizer it does not tune, else to both.
 
     Returns:
         The model, in evaluation mode, and the histories of `"tokenizer"` and `"prior"`.
@@ -61,7 +62,9 @@ def train(
     Raises:
         ValueError: for data or a folder that cannot be used, or for resuming another run; the message is one line.
     """
-    start = start or Start()
+    start = start or Start.of(recipe)
+    if recipe.start is not None and not recipe.tune_tokenizer:
+        only = only or "prior"
     start.check(output_dir, only)
     data = TrainingData.from_dataset(dataset, recipe.seed, recipe.validation_fraction)
     work_dir = Path(work_dir or default_work_dir(output_dir))
@@ -78,8 +81,10 @@ def train(
             model = pretrained.tokenizer
         if only != "tokenizer":
             model, histories["prior"] = train_prior(model, data, run)
-            if run.recipe.choose_sampling:
-                _choose_sampling(model, data, run.recipe.seed)
+        if run.recipe.half_weights:
+            round_to_half(model)
+        if run.recipe.choose_sampling and only != "tokenizer":
+            _choose_sampling(model, data, run.recipe.seed)
         save(model, output_dir, run.recipe)
     return model, histories
 
