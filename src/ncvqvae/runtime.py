@@ -72,6 +72,13 @@ def user_errors() -> tuple[type[Exception], ...]:
     return ValueError, OSError, RuntimeError, FloatingPointError, StrictDataclassError
 
 
+def duration(seconds: float) -> str:
+    """A length of time for a person to read: `40 seconds`, `12 minutes`, `2.5 hours`."""
+    if seconds < 90:
+        return f"{max(round(seconds, -1), 10):.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def print_failure(line: str) -> None:
     """Prints why this process ends.
 

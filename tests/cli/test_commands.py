@@ -94,7 +94,21 @@ def test_mistakes_in_series_for_it_get_one_line(base_tokenizer, mistake, tmp_pat
 @pytest.mark.parametrize("dataset", ["GunPoint", "BasicMotions"])
 def test_train_leaves_checkpoint_pictures_and_table(dataset, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["train", dataset, *as_options(), "--output-dir", str(out), "--work-dir", str(tmp_path / "work")]) == 0
+    assert (
+        main(
+            [
+                "train",
+                dataset,
+                "--from-scratch",
+                *as_options(),
+                "--output-dir",
+                str(out),
+                "--work-dir",
+                str(tmp_path / "work"),
+            ]
+        )
+        == 0
+    )
     for name in ("samples", "reconstructions", "training"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     table = capsys.readouterr().out
@@ -104,7 +118,7 @@ def test_train_leaves_checkpoint_pictures_and_table(dataset, tmp_path, capsys):
 
 def test_pictures_go_to_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["train", "GunPoint", *as_options(), "--figures", "new/pictures"]) == 0
+    assert main(["train", "GunPoint", "--from-scratch", *as_options(), "--figures", "new/pictures"]) == 0
     assert len(list((tmp_path / "new" / "pictures").glob("*.png"))) == 3
 
 

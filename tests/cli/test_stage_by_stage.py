@@ -23,7 +23,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert main(["train", "GunPoint", "--stage", "tokenizer", *as_options()]) == 0
+        assert main(["train", "GunPoint", "--from-scratch", "--stage", "tokenizer", *as_options()]) == 0
     return folder
 
 
@@ -57,7 +57,7 @@ def test_stage_1_and_then_a_prior_for_it_are_bitwise_both_stages_at_once(folder,
 
 def test_a_stage_alone_takes_the_lock_of_its_work_folder(folder, capsys):
     commands = {
-        f"runs/{TOKENIZER}": ["train", "GunPoint", "--stage", "tokenizer", "--resume"],
+        f"runs/{TOKENIZER}": ["train", "GunPoint", "--from-scratch", "--stage", "tokenizer", "--resume"],
         "runs/ncvqvae-gunPoint": ["finetune", TOKENIZER, "GunPoint", "--stage", "prior"],
         "elsewhere": ["finetune", TOKENIZER, "GunPoint", "--stage", "tokenizer", "--output-dir", "other"],
     }
@@ -73,7 +73,7 @@ def test_a_stage_alone_goes_on_after_it_was_stopped(folder):
     expected = load_file(f"{TOKENIZER}/model.safetensors")
     (folder / "runs" / TOKENIZER / "tokenizer" / "checkpoint-12").rename(folder / "gone")
     shutil.rmtree(TOKENIZER)
-    assert main(["train", "GunPoint", "--stage", "tokenizer", "--resume", *as_options()]) == 0
+    assert main(["train", "GunPoint", "--from-scratch", "--stage", "tokenizer", "--resume", *as_options()]) == 0
     assert_same(load_file(f"{TOKENIZER}/model.safetensors"), expected)
 
 

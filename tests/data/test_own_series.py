@@ -252,7 +252,7 @@ def test_damaged_files_get_one_line(tmp_path):
 
 
 def run(*arguments):
-    return main(["train", *map(str, arguments), *as_options()])
+    return main(["train", "--from-scratch", *map(str, arguments), *as_options()])
 
 
 def test_a_csv_without_labels_trains_from_the_command_line_with_its_pictures(tmp_path, monkeypatch, capsys):
@@ -302,7 +302,7 @@ def test_mistakes_on_the_command_line_get_one_line(tmp_path, monkeypatch, capsys
 def test_without_a_held_out_series_the_table_says_that_it_is_of_training_series(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     toy_dataset().save_to_disk("mine")
-    assert main(["train", "--data", "mine", *as_options(), "--set", "validation_fraction=0"]) == 0
+    assert main(["train", "--data", "mine", "--from-scratch", *as_options(), "--set", "validation_fraction=0"]) == 0
     shown = capsys.readouterr().out
     assert (
         "12; none is held out and there is no test split" in shown and "masked codes guessed right, training" in shown

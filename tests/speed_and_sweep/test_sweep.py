@@ -62,7 +62,11 @@ def test_a_cell_that_was_interrupted_goes_on_and_one_that_is_finished_is_never_r
     assert json.loads((cell / "report" / "metrics.json").read_text())["network"]["source"] == "reference"
     assert not list((cell / "work").glob("*/checkpoint-*")) and not (cell / "partial").exists()
     table, stamp = (out / "results.md").read_text(), (cell / "report" / "report.md").stat().st_mtime_ns
-    assert "| ItalyPowerDemand | tiny | 1 |" in table and "*TimeVQVAE*" in table and "*real training series*" in table
+    assert (
+        "| ItalyPowerDemand | tiny | 1 |" in table
+        and "*TimeVQVAE*" in table
+        and "*copies of the training series*" in table
+    )
 
     assert call(*options) == 0
     assert (cell / "report" / "report.md").stat().st_mtime_ns == stamp
@@ -126,7 +130,7 @@ def test_the_table_has_means_deviations_ranks_and_the_paired_test(modules):
     assert cells[3] == f"**{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}**"
     assert ["Set0", "*thesis, none*", "", "5.00 ± 0.50", "", "", "", "70.0%"] in rows
     assert ["Set0", "*TimeVQVAE*", "", "1.50", "", "", "", ""] in rows
-    assert ["Set3", "*real training series*", "", "0.25", "", "", "", ""] in rows
+    assert ["Set3", "*copies of the training series*", "", "0.25", "", "", "", ""] in rows
     ranks = {row[1]: row[3] for row in rows if row[0].startswith("mean rank")}
     assert ranks == {"none": "3.00", "barlow_slice": "1.00", "vibcreg_gauss": "2.00"}
     means = {arm: [np.mean([run["svm"]["mean"] for run in results[name, arm]]) for name in datasets] for arm in shifts}

@@ -1,5 +1,6 @@
 """Trains, evaluates and tabulates datasets x arms x seeds.
 
+    python training/sweep/sweep.py --suite base --data-dir UCRArchive_2018 --fcn NETWORKS
     python training/sweep/sweep.py --suite cpu --arms none,barlow_slice,vibcreg_gauss --seeds 3
     python training/sweep/sweep.py --suite all --executor slurm --slurm partition=gpu --slurm gpus_per_node=1
     python training/sweep/sweep.py --suite all --executor slurm --table-only
@@ -28,7 +29,12 @@ SUITES = {
     "thesis": sorted(published_results()["thesis"]),
     "all": sorted(published_results()["timevqvae"]),
     "precision": ["CBF", "SonyAIBORobotSurface1"],
+    "base": [
+        *("SonyAIBORobotSurface1", "CBF", "ECG200", "GunPoint", "ItalyPowerDemand", "SyntheticControl", "ECG5000"),
+        *("ShapesAll", "TwoPatterns", "Wafer", "FordA", "ElectricDevices"),
+    ],
 }
+ARMS = {"base": "from_base"}  # of suites with other arms than the thesis'
 OBJECTIVES, VIEWS, WEIGHTS = ("barlow", "vibcreg"), ("warp", "slice", "gauss"), (0.05, 0.1, 0.15, 0.2)
 # The thesis' two ablations are of stage 1, after 250 epochs.
 ABLATION = ("tokenizer_training.num_epochs=250",)
@@ -74,7 +80,8 @@ def main(options: argparse.Namespace) -> None:
     check(options)
     out = Path(options.out)
     ablation = options.suite in ABLATIONS
-    arms = OWN_ARMS.get(options.suite) or [find_arm(name) for name in options.arms.split(",")]
+    named = options.arms or ARMS.get(options.suite, "none,barlow_slice,vibcreg_gauss")
+    arms = OWN_ARMS.get(options.suite) or [find_arm(name) for name in named.split(",")]
     datasets = options.datasets.split(",") if options.datasets else SUITES.get(options.suite, ABLATION_DATASETS)
     cells = [
         Cell(name, arm, seed, out, ablation)
@@ -136,8 +143,8 @@ def tabulate(out: Path, suite: str, arms: list[Arm], failures: dict[str, str]) -
 
 
 def find_arm(name: str) -> Arm:
-    """An arm of the thesis by name, or a recipe of your own by the path of its YAML file."""
-    path = find_recipe(name if name.endswith(".yaml") else f"thesis/{name}")
+    """An arm of the thesis by name, `from_base`, or a recipe of your own by the path of its YAML file."""
+    path = find_recipe(name if name.endswith(".yaml") or name in ARMS.values() else f"thesis/{name}")
     return Arm(path.stem, path)
 
 
@@ -146,7 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--suite", choices=[*SUITES, *ABLATIONS], default="cpu", help="datasets (default: cpu)")
     add("--datasets", metavar="NAMES", help="instead of the suite's, with commas")
-    add("--arms", default="none,barlow_slice,vibcreg_gauss", help="recipes: of thesis/, or paths")
+    arms = "recipes, with commas: of thesis/, or paths (default: none,barlow_slice,vibcreg_gauss; for base: from_base)"
+    add("--arms", metavar="NAMES", help=arms)
     add("--seeds", type=int, default=3, metavar="N", help="trainings of each (default: 3)")
     add("--data-dir", metavar="DIR", help="folder of the archive (default: aeon)")
     add("--fcn", metavar="DIR", help="evaluation networks; datasets without one train their own")

@@ -26,6 +26,7 @@ COLUMNS = [
     ("inception_score", "IS, classes drawn", ".2f", False),
     ("cas_fcn", "CAS", ".1%", False),
     ("gain_fcn", "gain", "+.1%", False),
+    ("gain_minirocket", "gain of MiniROCKET", "+.1%", False),
     ("svm", "SVM", ".1%", False),
     ("knn", "5-NN", ".1%", False),
     ("logistic_regression", "strong probe", ".1%", False),
@@ -91,13 +92,16 @@ def _row(dataset: str, arm: str, runs: list, here: dict[str, list], columns: lis
 
 
 def _published_rows(dataset: str, here: dict[str, list], published: dict, columns: list, reference: bool) -> list[str]:
-    """The floor, and what the thesis has for the same arms and TimeVQVAE for the dataset."""
+    """The rivals, and what the thesis has for the same arms and TimeVQVAE for the dataset."""
     first = next(iter(here.values()))[0]
-    floor = {key: [first[key]["real"], 0] for key, *_ in columns if "real" in first.get(key, {})}
+    floor, warped = (
+        {key: [first[key][kind], 0] for key, *_ in columns if kind in first.get(key, {})}
+        for kind in ("real", "warped")
+    )
     if "real_fcn" in first:
         floor["cas_fcn"] = [np.mean([run["real_fcn"]["mean"] for runs in here.values() for run in runs]), 0]
     thesis, peer = published["thesis"].get(dataset, {}), published["timevqvae"].get(dataset, {})
-    known = {"*real training series*": floor}
+    known = {"*copies of the training series*": floor, "*training series, lightly warped*": warped}
     known |= {f"*thesis, {arm}*": _renamed(thesis.get(arm, {}), reference) for arm in here}
     known["*TimeVQVAE*"] = _renamed(peer, reference)
     lines = []

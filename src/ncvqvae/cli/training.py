@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +21,25 @@ FINETUNING = (
     "prior_training={max_steps: 500, batch_size: 64, repeats: 2, learning_rate: 5e-4}",
 )
 
+FROM_BASE = "from_base"  # the recipe of a training without another
 FIGURES = "folder of the pictures (default: the checkpoint's)"
 
 
 def add_train(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
-        help="train both stages on a dataset of the UCR or UEA archive, or on series of your own",
-        description="Train both stages. The command leaves the checkpoint and three pictures and prints a table; only "
-        "these use the test split, after training.",
+        help="train on a dataset of the UCR or UEA archive, or on series of your own, from ncvqvae-base",
+        description="Train a prior on the codes of ncvqvae-base, the pre-trained checkpoint, in minutes; or both "
+        "stages from scratch. The command leaves the checkpoint and three pictures, and prints a table and a verdict; "
+        "only these use the test split, after training.",
     )
     parser.set_defaults(run=train)
     add = parser.add_argument
     _add_data_options(add)
-    add_run_options(add)
+    add_run_options(add, recipe=FROM_BASE)
     add("--figures", metavar="DIR", help=FIGURES)
+    add("--from-scratch", action="store_true", help="start from random weights; without --recipe, with all defaults")
+    add("--tune-tokenizer", action="store_true", help="train the tokenizer of ncvqvae-base further too")
     stages = "tokenizer trains stage 1 alone (default: both); for stage 2 alone see ncvqvae finetune"
     add("--stage", choices=["tokenizer", "both"], default="both", help=stages)
 
@@ -43,7 +48,15 @@ def train(options: argparse.Namespace) -> None:
     from ..training.finetuning import Start
     from ..training.recipes import load_recipe
 
-    _train(options, load_recipe(options.recipe, options.set), Start())
+    recipe = load_recipe(options.recipe or (None if options.from_scratch else FROM_BASE), options.set)
+    if options.from_scratch:
+        recipe = replace(recipe, start=None)
+    recipe = replace(recipe, tune_tokenizer=recipe.tune_tokenizer or options.tune_tokenizer)
+    if recipe.tune_tokenizer and recipe.start is None:
+        raise ValueError("--tune-tokenizer is for a training from a checkpoint; from scratch all is trained")
+    if options.stage == "tokenizer" and recipe.start is not None and not recipe.tune_tokenizer:
+        raise ValueError(f"the tokenizer of {recipe.start} stays as it is: add --tune-tokenizer or --from-scratch")
+    _train(options, recipe, Start.of(recipe))
 
 
 def add_finetune(commands: Any) -> None:
@@ -64,16 +77,14 @@ def add_finetune(commands: Any) -> None:
 
 
 def finetune(options: argparse.Namespace) -> None:
-    from ..inference import load_checkpoint
-    from ..runtime import process_state
     from ..training.finetuning import Start
     from ..training.recipes import load_recipe
 
     overrides = options.set if options.recipe else [*FINETUNING, *options.set]
     frozen = [part.strip() for part in options.freeze.split(",")] if options.freeze else []
-    process_state()  # decides which GPU is this process's, before the checkpoint goes there
-    start = Start(load_checkpoint(options.checkpoint), frozen)
-    _train(options, load_recipe(options.recipe, overrides), start)
+    recipe = load_recipe(options.recipe, overrides)
+    recipe = replace(recipe, start=options.checkpoint, tune_tokenizer=options.stage != "prior")
+    _train(options, recipe, Start.of(recipe, frozen))
 
 
 def _add_data_options(add: Callable) -> None:
@@ -126,7 +137,8 @@ def _train(options: argparse.Namespace, recipe: "Recipe", start: "Start") -> Non
     model, histories = train(data["train"], recipe, folder, options.work_dir, options.resume, start, only)
     if not process_state().is_main_process:
         return
-    print(f"\n{name}, recipe {options.recipe or 'defaults'}")
+    origin = f"from {recipe.start}" if recipe.start else "from scratch"
+    print(f"\n{name}, {origin}, recipe {options.recipe or 'defaults'}")
     if start.new:
         print(f"  not in the checkpoint, hence new: {', '.join(start.new)}")
     if only == "tokenizer":
@@ -186,12 +198,14 @@ def _draw(
     recipe: "Recipe",
     figures: Path,
 ) -> None:
-    """Draws three pictures and prints the table."""
+    """Draws three pictures and prints the table and the verdict."""
     from ..data.series import to_tensors
-    from ..data.training_split import evaluation_split, subsample
+    from ..data.training_split import evaluation_split, split_series, subsample
+    from ..evaluation.comparison import evenly_spaced
     from ..evaluation.plots import plot_reconstructions, plot_samples
     from ..inference import in_batches
     from ..training.summary import plot_training, training_summary
+    from ..training.verdict import judge_copying, judge_length
 
     plot_training(histories, f"Training on {name}", figures / "training.png")
     seen, unseen, kind = evaluation_split(data, recipe.seed, recipe.validation_fraction)
@@ -200,10 +214,16 @@ def _draw(
     names = list(model.config.id2label.values())
     title = f"{name}: the training split and what the model generates"
     plot_samples(real, real_labels, samples.cpu(), labels, names, title, figures / "samples.png")
-    drawn = to_tensors(subsample(unseen))[0][:1000]  # enough to find the best and the worst
+    drawn = evenly_spaced(to_tensors(subsample(unseen))[0], 1000)  # enough to find the best and the worst
     reconstruction = in_batches(model.reconstruct, drawn, model.device)
     title = f"{name}: {kind} series and their reconstructions from {model.num_codes} codes"
     plot_reconstructions(drawn, reconstruction, title, figures / "reconstructions.png")
     width = max(len(key) for key, _ in rows)
     for key, value in rows:
         print(f"  {key:<{width}}  {value}")
+    parts = split_series(data["train"], recipe.seed, recipe.validation_fraction)
+    print("\n" + judge_length(histories["prior"], recipe.prior_training, *map(len, parts)))
+    if kind == "training":
+        print("Does it copy? Without other real series to compare with, nothing can say.")
+    else:
+        print(judge_copying(samples.cpu(), to_tensors(subsample(seen))[0], drawn, reconstruction))

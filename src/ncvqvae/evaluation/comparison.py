@@ -145,6 +145,12 @@ class Comparison:
             scores[f"gain_{name}"] = scores[f"both_{name}"] - scores[f"real_{name}"]
         return scores
 
+    def usefulness(self, synthetic: Classified, seed: int = 0) -> dict[str, float]:
+        """The accuracies of MiniROCKET in `classification` for which it learns from synthetic series."""
+        kinds = synthetic, self.train, join_evenly(self.train, synthetic)
+        alone, real, both = (minirocket_accuracy(kind, [self.test], seed)[0] for kind in kinds)
+        return {"cas_minirocket": alone, "both_minirocket": both, "gain_minirocket": both - real}
+
 
 def evenly_spaced(values: Tensor, most: int) -> Tensor:
     """At most `most` series, evenly spaced over all of them, because files of the archive are sorted by class."""

@@ -24,6 +24,7 @@ from .classification import Classified, accuracy, strong_probe, synthetic_labels
 from .comparison import Comparison
 from .fcn import evaluation_network
 from .metrics import frechet_distance
+from .rivals import lightly_warped
 from .stage_scores import encode_all, score_tokenizer
 
 
@@ -42,8 +43,8 @@ class Evaluation:
         train, test, label_names: the data.
         network: a description of the evaluation network.
         scores: the figures by name. Each has `values` (one for each seed, or a single one), their `mean` and `std`,
-            and, where it makes sense, `interval` (95 %, bootstrap, first seed) and `real` (the same figure with the
-            training split in the place of generated series).
+            and, where it makes sense, `interval` (95 %, bootstrap, first seed), `real` (the same figure with the
+            training split in the place of generated series) and `warped` (the same with `lightly_warped` ones).
         not_measured: the figures that could not be measured, with the reason.
         sizes: how many series there are in each set.
         reconstruction, test_codes: the test split's reconstructed series and codes.
@@ -179,14 +180,29 @@ def _score_generation(
     floors["class_fid"] = partial(comparison.class_distance, result.train)
     real = _measure(floors, {})
     real |= {f"null_{name}": real[name] for name in ("fid", "inception_score") if name in real}
+    kinds = {"real": real, "interval": intervals, "warped": _score_rival(result, comparison, num_samples, wanted)}
     for name in rounds[0]:
-        beside = {key: part[name] for key, part in (("real", real), ("interval", intervals)) if name in part}
+        beside = {key: part[name] for key, part in kinds.items() if name in part}
         result.scores[name] = score([figures[name] for figures in rounds if name in figures], **beside)
     if not conditional:
         for name in ("fid", "inception_score"):  # without classes both ways to sample are one
             if name in result.scores:
                 result.scores[f"null_{name}"] = result.scores[name]
         result.not_measured["class-conditional FID and classification accuracy"] = "the checkpoint knows no classes"
+
+
+def _score_rival(result: Evaluation, comparison: Comparison, num_samples: int, wanted: Tensor) -> dict[str, float]:
+    """The figures of `lightly_warped` training series, as many as are generated, by the names of the scores."""
+    drawn = torch.arange(num_samples) % len(result.train[0])
+    values = lightly_warped(result.train, drawn, 0)[0]
+    # Of each class as many as `wanted` has of it; both repeat the training split as a whole.
+    order = result.train[1].argsort(stable=True)
+    by_class = lightly_warped(result.train, order.repeat_interleave(len(wanted) // len(order)), 0)
+    measures = comparison.distances(values, comparison.features(values))
+    measures["class_fid"] = partial(comparison.class_distance, by_class)
+    measures["memorisation"] = partial(comparison.memorisation, values, result.reconstruction)
+    measures["usefulness"] = partial(comparison.usefulness, by_class)
+    return _measure(measures, {})
 
 
 def _measure(measures: dict[str, Callable[[], Any]], not_measured: dict[str, str]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ COLUMNS = {
     "real": """the same figure with real series in the place of generated ones, a floor that small splits raise. FID
   takes the training split, the inception score the test split; for CAS a classifier is trained on the training
   split.""",
+    "warped": """the same figure with training series that are moved, stretched and scaled by a little, in the place of
+  generated ones: a generator that is worth its training is more useful.""",
     "thesis, plain": """a VQ-VAE without the added objective, as the NC-VQVAE thesis reports it; mean and ± of four
   trainings.""",
     "thesis, best arm": """the best of the thesis' six variants, as it reports them; mean and ± of four trainings. A

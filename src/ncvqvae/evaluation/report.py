@@ -103,12 +103,22 @@ def verdicts(scores: dict[str, Score], published: dict) -> list[str]:
         classifiers = ("fcn", "the FCN"), ("minirocket", "MiniROCKET")
         gains = [f"{scores[f'gain_{key}']['mean']:+.1%} for {name}" for key, name in classifiers]
         found.append(f"Adding its series to the real ones changes test accuracy by {' and '.join(gains)}.")
+        if "warped" in scores["gain_minirocket"]:
+            found.append(_against_warping(scores["gain_minirocket"]))
     peer = published["timevqvae"]
     for key, name, form, better in HEADLINES:
         known = peer.get(PUBLISHED_NAMES.get(key))
         if known and key in scores:
             found.append(f"{name}: {standing(scores[key], known, better)} TimeVQVAE's {format(known[0], form)}.")
     return found
+
+
+def _against_warping(gain: Score) -> str:
+    """A sentence on whether generated series help a classifier more than `lightly_warped` training series do."""
+    warped = f"lightly warped training series change MiniROCKET's accuracy by {gain['warped']:+.1%}"
+    if gain["mean"] > gain["warped"]:
+        return f"That is more useful than warping: {warped}."
+    return f"That is no more useful than warping: {warped}."
 
 
 def copying(scores: dict[str, Score]) -> str:
@@ -144,11 +154,12 @@ def headline_table(scores: dict[str, Score], published: dict) -> list[str]:
         name = PUBLISHED_NAMES.get(key)
         arms = {arm: figures[name] for arm, figures in thesis.items() if name in figures}
         best = (min if better == "lower" else max)(arms, key=lambda arm: arms[arm][0]) if arms else None
-        real = {"mean": scores[key]["real"]} if "real" in scores[key] else None
+        real, warped = ({"mean": scores[key][kind]} if kind in scores[key] else None for kind in ("real", "warped"))
         real = scores["real_fcn"] if key == "cas_fcn" else real
         cells = (
             f"**{_mean_and_std(scores[key], form)}**",
             _mean_and_std(real, form),
+            _mean_and_std(warped, form),
             pair(arms.get("none"), form),
             pair(arms.get(best), form) + (f" ({best})" if best else ""),
             pair(peer.get(name), form),
@@ -173,7 +184,8 @@ def _table(scores: dict[str, Score], rows: list[Row]) -> list[str]:
         for key, _, form, _ in rows
         if "interval" in scores[key]
     }
-    columns["real"] = {key: format(scores[key]["real"], form) for key, _, form, _ in rows if "real" in scores[key]}
+    for kind in ("real", "warped"):
+        columns[kind] = {key: format(scores[key][kind], form) for key, _, form, _ in rows if kind in scores[key]}
     columns["better"] = {key: better for key, _, _, better in rows}
     columns = {name: cells for name, cells in columns.items() if cells}
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]

@@ -58,7 +58,7 @@ class NCVQVAEOutput(ModelOutput):
 
 @torch.no_grad()
 def round_to_half(model: nn.Module) -> None:
-    """Rounds each parameter to the nearest number of half precision, so that `save_pretrained` needs half the bytes."""
+    """Rounds each parameter to a number of half precision, so that `save_pretrained` needs half the bytes."""
     for parameter in model.parameters():
         parameter.copy_(parameter.half())
 

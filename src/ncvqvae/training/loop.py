@@ -4,8 +4,11 @@ Every random draw of a step comes from generators that are seeded by (seed, stag
 number and on the state before it. So that state is all that a checkpoint must hold.
 """
 
+import copy
 import math
+import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ from tqdm.auto import tqdm
 
 from ..models.distributed import num_processes, sum_over_processes
 from ..models.precision import autocast
-from ..runtime import deferred_interrupt, derived_seed, keep_freed_memory, process_state
+from ..runtime import deferred_interrupt, derived_seed, duration, keep_freed_memory, process_state
 from .checkpoints import Checkpoints, History
 from .recipes import TrainingSettings
 from .run_folder import Run
@@ -28,6 +31,7 @@ from .trackers import Tracker
 
 
 LOG_STEPS = 10  # not every step, because reading a loss waits for the device
+LEAST_TO_ANNOUNCE = 50  # steps; fewer are done before anyone has read how long they take
 
 Inputs = dict[str, Tensor]
 
@@ -44,6 +48,7 @@ class Stage:
         draw: draws series of the model, as trained so far, into a file.
         frozen: parts of the model that stay in evaluation mode.
         smaller: the setting that makes the model smaller, named when memory runs out.
+        after: how long what follows the stage takes, in steps, to be announced with it.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Stage:
     draw: Callable[[Any, Path], None] | None = None
     frozen: Sequence[nn.Module] = ()
     smaller: str | None = None
+    after: float = 0.0
 
 
 def fit(model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run) -> History:
@@ -134,6 +140,8 @@ class _Loop:
         self._train_mode()
         if start:
             self._evaluate(start)  # a checkpoint is saved before its step is evaluated
+        if self.num_steps - start >= LEAST_TO_ANNOUNCE:
+            self._announce(start)
         shown = None if self.accelerator.is_main_process else True  # None shows the bar on a terminal only
         with tqdm(total=self.num_steps, initial=start, desc=self.stage.name, unit="step", disable=shown) as bar:
             for done in range(start + 1, self.num_steps + 1):
@@ -145,6 +153,23 @@ class _Loop:
                 if stopping:
                     self.stop(done)
                 self._evaluate(done)
+
+    def _announce(self, start: int) -> None:
+        """Says how many steps are ahead, and how long they take: that of two steps of a copy, which learns nothing."""
+        model, generator, seconds = copy.deepcopy(self.model), torch.Generator(self.device).manual_seed(0), 0.0
+        indices = torch.arange(self.batch_size, device=self.device) % self.stage.num_series
+        for _ in range(2):  # the first is slower
+            begin = time.perf_counter()
+            inputs = _share(self.stage.inputs(indices, generator), self.accelerator)
+            with autocast(self.device, self.settings.precision):
+                loss = model(**inputs, generator=generator).loss
+            loss.backward()
+            loss.item()  # waits for the device
+            seconds = time.perf_counter() - begin
+        if self.accelerator.is_main_process:
+            steps = self.num_steps - start
+            took = duration((steps + self.stage.after) * seconds)
+            tqdm.write(f"{self.stage.name}: {steps} steps, about {took}", file=sys.stderr)
 
     def _step(self, done: int, bar: tqdm, logged: bool) -> None:
         name, settings = self.stage.name, self.settings

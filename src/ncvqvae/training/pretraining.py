@@ -15,7 +15,7 @@ from ..data.streaming import column_array
 from ..evaluation.stage_scores import score_tokenizer
 from ..evaluation.zero_shot import SEEN
 from ..models.configuration_ncvqvae import NCVQVAEConfig
-from ..models.modeling_ncvqvae import NCVQVAEModel
+from ..models.modeling_ncvqvae import NCVQVAEModel, round_to_half
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
 from ..runtime import bars_for_terminals, derived_seed, process_state, whole_file
 from .adversarial import AdversarialDecoder
