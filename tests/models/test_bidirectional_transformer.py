@@ -74,8 +74,10 @@ def test_attention_takes_a_mask_and_drops_out_in_training_alone():
 
 
 def test_rotated_queries_and_keys_are_complex_numbers_turned_by_their_column():
-    states, (rows, columns) = torch.randn(2, 3, 1 + 2 * 7, 8), (2, 7)
-    turned = rotated(states, rotation(columns, rows, 8, states.device))
+    states, (rows, columns) = torch.randn(2, 3, 1 + 2 * 7, 8), (2, 7)  # three heads of eight
+    side_by_side = states.transpose(1, 2).flatten(2)
+    turned = rotated(side_by_side, *rotation(columns, rows, 3, 8, states.device), 8)
+    turned = turned.unflatten(2, (3, 8)).transpose(1, 2)
     numbers = torch.view_as_complex(torch.stack((states[..., :4], states[..., 4:]), -1))
     column = torch.tensor([0, *range(7), *range(7)])
     angles = column[:, None] * 1000.0 ** (-torch.arange(4) / 3)
@@ -86,7 +88,7 @@ def test_rotated_queries_and_keys_are_complex_numbers_turned_by_their_column():
 def test_rotary_attention_sees_distances_and_not_places():
     query, key = torch.randn(8), torch.randn(8)
     states = torch.stack((query.expand(30, 8), key.expand(30, 8)))[:, None]
-    query, key = rotated(states, rotation(29, 1, 8, query.device))[:, 0, 1:]
+    query, key = rotated(states[:, 0], *rotation(29, 1, 1, 8, query.device), 8)[:, 1:]
     scores = query @ key.T
     for distance in range(-20, 21, 5):
         along = scores.diagonal(distance)

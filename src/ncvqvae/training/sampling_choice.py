@@ -1,5 +1,6 @@
 """How a new prior samples, chosen by what it generates, against training series that it did not learn."""
 
+import math
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ CHOICES: list[list[dict[str, Any]]] = [
     [{"guidance_scale": scale} for scale in (1.5, 1.0, 2.0)],
 ]
 NUM_FEATURES = 1008
-LEAST_SERIES = 256  # generated for each choice
+LEAST_SERIES = 128  # generated for each choice
 
 
 def choose_sampling(
@@ -61,7 +62,10 @@ def choose_sampling(
         return total
 
     chosen: dict[str, Any] = {"temperature": 0.9, "guidance_scale": 1.5 if model.config.num_labels else 1.0}
+    best = math.inf
     for choices in CHOICES if model.config.num_labels else CHOICES[:-1]:
-        distances = [distance({**chosen, **choice}) for choice in choices]
-        chosen.update(choices[distances.index(min(distances))])
+        tried = [{**chosen, **choice} for choice in choices]
+        distances = [best if settings == chosen else distance(settings) for settings in tried]
+        best = min(distances)
+        chosen = tried[distances.index(best)]
     return chosen

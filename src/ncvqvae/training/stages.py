@@ -30,7 +30,7 @@ from .sampling_choice import choose_sampling
 
 
 LEAST_TO_CHOOSE_BY, MOST_TO_CHOOSE_BY = 50, 1024  # series that the sampling is chosen by
-DRAWN = 64  # series in the pictures that a tracker gets
+DRAWN = 24  # series in the pictures that a tracker gets
 
 
 def train(

@@ -22,7 +22,7 @@ def training_summary(
     model: MaskGITForTimeSeriesGeneration,
     train: Dataset,
     test: Dataset,
-    num_samples: int = 512,
+    num_samples: int = 256,
     seed: int = 0,
     kind: str = "test",
 ) -> tuple[list[tuple[str, str]], Tensor, Tensor | None]:
