@@ -74,7 +74,7 @@ def test_in_bfloat16_gradients_lose_digits_and_no_more(pretraining_model, kind):
         return torch.autograd.grad(loss, list(parameters.values()))
 
     for name, rounded, exact in zip(parameters, gradients(True), gradients(False), strict=True):
-        assert (rounded - exact).norm() < 0.05 * exact.norm(), name
+        assert (rounded - exact).norm() < 0.1 * exact.norm(), name
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -150,7 +150,8 @@ class Start:
         sections: dict[str, Any] = {}
         if self.tokenizer is not None:
             sections["tokenizer"] = _settings(self.tokenizer.config, recipe.tokenizer, "tokenizer")
-            sections["tokenizer"]["downsampled_width"] = _width(self.tokenizer.config, length)
+            if self.tokenizer.config.num_halvings is None:
+                sections["tokenizer"]["downsampled_width"] = _width(self.tokenizer.config, length)
             if self.tokenizer.config.length is None:
                 # It scales each series by itself. What is generated has no scale but that of the training split.
                 sections["tokenizer"]["scale_each"] = False

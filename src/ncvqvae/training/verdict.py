@@ -23,8 +23,8 @@ def judge_length(history: History, settings: TrainingSettings, num_series: int, 
     steps = settings.num_steps(num_series)
     more, fewer = _steps_times(2, settings, steps), _steps_times(0.5, settings, steps)
     if num_held_out < LEAST_HELD_OUT or len(history.validation) < 2:
-        found = f"only {num_held_out}" if num_held_out else "no"
-        return f"Trained enough? {found} held-out series cannot say. If what it generates looks rough, set {more}."
+        found = f"{num_held_out} held-out series are too few" if num_held_out else "there are no held-out series"
+        return f"Trained enough? Nobody can say, {found}. If what it generates looks rough, set {more}."
     best, last = min(history.validation, key=lambda row: row["loss"]), history.validation[-1]
     if best["loss"] < (1 - CLOSE) * last["loss"]:
         risen = f"from {best['loss']:.2f} at step {best['step']:.0f} to {last['loss']:.2f} at the end"
