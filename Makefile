@@ -1,6 +1,5 @@
 DATASET ?= GunPoint
 UCR ?=
-RECIPE ?= demo
 REFERENCE ?= $(wildcard ../shared/bench/reference.py)
 
 .PHONY: setup demo test test-fast test-lowest .venv-lowest .venv-newest bench style quality cards clean
@@ -14,7 +13,7 @@ setup: .venv/installed
 	touch $@
 
 demo: setup
-	.venv/bin/ncvqvae train $(DATASET) --recipe $(RECIPE) $(if $(UCR),--data-dir $(UCR)) --figures .
+	.venv/bin/ncvqvae train $(DATASET) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(UCR),--data-dir $(UCR)) --figures .
 
 # The browser test wants Debian's Chromium; where it cannot be installed the test is skipped and says so.
 test: setup

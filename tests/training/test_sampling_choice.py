@@ -5,6 +5,7 @@ import torch
 
 from helpers.tiny import SETTINGS, toy_dataset
 from ncvqvae import MaskGITForTimeSeriesGeneration, load_recipe
+from ncvqvae.evaluation.metrics import kernel_distance
 from ncvqvae.training import sampling_choice
 from ncvqvae.training.sampling_choice import choose_sampling
 from ncvqvae.training.stages import train
@@ -15,11 +16,8 @@ def test_the_settings_that_generate_what_is_there_are_chosen(model, monkeypatch)
     made = model.generate(
         400, temperature=0.5, order="random", return_labels=True, generator=torch.Generator().manual_seed(3)
     )
-    monkeypatch.setattr(
-        sampling_choice,
-        "CHOICES",
-        [[{"order": "random"}], [{"temperature": value} for value in (1.0, 0.5, 0.1)], [{}]],
-    )
+    monkeypatch.setattr(sampling_choice, "START", {"order": "random", "temperature": 1.0})
+    monkeypatch.setattr(sampling_choice, "CHANGES", [[{"temperature": value} for value in (0.5, 0.1)]])
     chosen = choose_sampling(model, made.values, made.labels, seed=0)
     assert chosen["temperature"] == 0.5 and chosen == choose_sampling(model, made.values, made.labels, seed=0)
 
@@ -31,7 +29,20 @@ def test_a_checkpoint_keeps_the_settings_that_were_chosen(labelled, tmp_path):
     loaded = MaskGITForTimeSeriesGeneration.from_pretrained(tmp_path / "out")
     kept = loaded.config.sampling()
     assert kept == model.config.sampling()
-    known = [choice for choices in sampling_choice.CHOICES for choice in choices]
-    assert any(choice.items() <= kept.items() for choice in known if "order" in choice)
-    assert {"temperature": kept["temperature"]} in known
+    known = [sampling_choice.START, *(change for changes in sampling_choice.CHANGES for change in changes)]
+    for name in sampling_choice.START:
+        assert kept[name] in [change[name] for change in known if name in change]
     assert labelled or kept["guidance_scale"] == 1
+
+
+def test_settings_stay_where_the_real_series_are_too_few_to_be_sure(model, monkeypatch):
+    real = model.generate(4, labels=[0, 0, 1, 1], generator=torch.Generator().manual_seed(3))
+    monkeypatch.setattr(sampling_choice, "CHANGES", [[{"temperature": 0.95}], [{"guidance_scale": 1.05}]])
+    assert choose_sampling(model, real, torch.tensor([0, 0, 1, 1]), seed=0) == sampling_choice.START
+
+
+def test_the_shares_of_the_distance_sum_up_to_it():
+    real, one, other = torch.randn(3, 20, 6, generator=torch.Generator().manual_seed(0))
+    shares = [sampling_choice.distance_shares(real, made).mean() for made in (one, 2 * other)]
+    whole = [kernel_distance(real, made) for made in (one, 2 * other)]
+    assert float(shares[0] - shares[1]) == pytest.approx(whole[0] - whole[1])

@@ -22,8 +22,9 @@ PRIOR = """Its prior generates series of the sets that it knows, by class:
 values = model.generate(16, labels="$example")  # (16, 1, samples), in the units of the set
 ```
 
-It knows $number sets: $sets. Labels are written as in the archives. For series of yours, or better ones of
-these, train a prior from it: `ncvqvae finetune $name DATASET --stage prior --recipe from_base`.
+It knows $number sets: $sets. Labels are written as in the archives; one of no class is the name of its set. A
+checkpoint for one set, or for your own series, generates better ones and takes minutes: `ncvqvae train DATASET`
+starts from this one.
 """
 OBJECTIVES = {
     None: "without an objective between views",

@@ -70,6 +70,7 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfi
         tags=TAGS,
         model_name=name,
         eval_results=card_results(read_metrics(folder)),
+        base_model=yaml.safe_load((folder / "recipe.yaml").read_text()).get("start"),
     )
     body = Template(resources.files(__package__).joinpath("model_card.md").read_text()).substitute(fields)
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
@@ -169,6 +170,7 @@ def _fields(folder: Path, repo_id: str, config: MaskGITConfig) -> dict[str, str]
         "num_codes": str(tokenizer.num_codes),
         "codebook_size": str(tokenizer.codebook_size),
         "steps": str(config.sampling_steps),
+        "sampling": _sampling(config, yaml.safe_load((folder / "recipe.yaml").read_text())),
         "network": network,
         "legend": legend(table),
         "table": "\n".join(table),
@@ -177,6 +179,21 @@ def _fields(folder: Path, repo_id: str, config: MaskGITConfig) -> dict[str, str]
         "notes": f"{notes.read_text().strip()}\n\n" if notes.is_file() else "",
         "reproduction": reproduction(metrics),
     }
+
+
+def _sampling(config: MaskGITConfig, recipe: dict) -> str:
+    """A sentence on the settings that `generate` takes if none are given, and on who chose them."""
+    order = {
+        "confidence": f"most confident codes first (choice temperature {config.sampling_choice_temperature:g})",
+        "random": "codes in random order",
+        "low_discrepancy": "codes that lie far apart together",
+    }[config.sampling_order]
+    scale = config.sampling_guidance_scale
+    guidance = "no guidance" if scale == 1 else f"{config.sampling_guidance_schedule} guidance of {scale:g}"
+    steps = f"in {config.sampling_steps} steps, at temperature {config.sampling_temperature:g} with {guidance}"
+    chosen = " They were chosen by what it then generates, against training series."
+    chosen = chosen if recipe.get("choose_sampling") else ""
+    return f"Unless other settings are given it decides {order}, {steps}.{chosen}"
 
 
 def _check_folder(folder: Path, dataset: str | None) -> dict:
