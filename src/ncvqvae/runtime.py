@@ -12,13 +12,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
     from accelerate import PartialState
+    from torch import Tensor
 
 # Parameters of mallopt(3), as malloc.h numbers them.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -46,6 +47,14 @@ def process_state() -> "PartialState":
 def derived_seed(*parts: object) -> int:
     """A seed for this combination of parts, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()[:7])
+
+
+def digest(tensors: "Iterable[Tensor]") -> str:
+    """The SHA-256 of the bytes of tensors."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(tensor.cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def one_line(error: BaseException) -> str:

@@ -125,8 +125,9 @@ def test_weights_of_half_precision_are_stored_so_and_load_as_they_were(bases, tm
     assert all(parameter.dtype == torch.float32 for parameter in base.parameters())
     base.save_pretrained(tmp_path / "halves")
     with torch.no_grad():
-        base.head[0].bias += 1e-6
+        for parameter in base.parameters():
+            parameter += 1e-6 * torch.randn_like(parameter)
     base.save_pretrained(tmp_path / "whole")
     halves, whole = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("halves", "whole"))
-    assert halves < 0.7 * whole
+    assert halves < 0.85 * whole
     assert_same(states(AutoModel.from_pretrained(tmp_path / "whole")), states(base))

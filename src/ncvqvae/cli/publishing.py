@@ -75,17 +75,20 @@ def _evaluate_zero_shot(options: argparse.Namespace, model: "Model", folder: Pat
     """Measures a tokenizer for all series on every set at hand, or on the one that is named."""
     from ..evaluation.zero_shot import seen_sets, sets_at_hand, write_zero_shot, zero_shot
     from ..inference import find_checkpoint
+    from ..runtime import digest
 
     archive, fcn = (Path(name) if name else None for name in (options.data_dir, options.fcn))
     seen = seen_sets(Path(find_checkpoint(options.checkpoint)))
     names = [options.dataset] if options.dataset else sets_at_hand(archive)
     tokenizer: Any = getattr(model, "tokenizer", model)
+    facts = _facts(options, model) | {"tokenizer_sha256": digest(tokenizer.state_dict().values())}
+    del facts["weights_sha256"]  # a prior may come later, and changes no figure
     rows = []
     for row in zero_shot(tokenizer, archive, fcn, names, seen):
         rows.append(row)
         fid = "" if row.reconstruction_fid is None else f"reconstruction FID {row.reconstruction_fid:.2f}, "
         print(f"  {row.name}: {fid}ridge on embed {row.ridge:.3f}, MiniROCKET {row.minirocket:.3f}", flush=True)
-    write_zero_shot(rows, _facts(options, model), folder)
+    write_zero_shot(rows, facts, folder)
     print(f"report: {folder}/report.md    figures: {folder}/metrics.json")
 
 

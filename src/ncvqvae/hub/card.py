@@ -20,7 +20,7 @@ from .base_card import check_base_card, is_base, render_base_card
 TASK = "time-series-generation"
 TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
 NEEDED = ("checkpoint", "weights_sha256", "dataset", "seeds", "network", "scores", "published")  # of metrics.json
-NEEDED_OF_BASE = ("checkpoint", "weights_sha256", "command", "zero_shot")
+NEEDED_OF_BASE = ("checkpoint", "tokenizer_sha256", "command", "zero_shot")
 PICTURES = ("samples.png", "nearest.png")
 # What the card says about an id without an organisation.
 BARE_NAME = """`$name` is a folder of that name in the working directory, such as the one in `model_cards/` of the

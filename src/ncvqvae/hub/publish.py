@@ -20,7 +20,7 @@ from ..data.synthetic import synthetic_dataset
 from ..inference import BASE, load_checkpoint
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
-from ..runtime import one_line
+from ..runtime import digest, one_line
 from .base_card import is_base
 from .card import read_metrics, write_card
 
@@ -247,8 +247,13 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEMo
         raise ValueError(f"{folder} is a tokenizer without a prior; train the prior: ncvqvae finetune --stage prior")
     _check_code(folder, getattr(model.config, "auto_map", None) or {})
     if (folder / "metrics.json").is_file():
-        digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-        if read_metrics(folder, model.config)["weights_sha256"] != digest:
+        metrics = read_metrics(folder, model.config)
+        if is_base(model.config):  # the figures are those of its tokenizer
+            same = metrics["tokenizer_sha256"] == digest(getattr(model, "tokenizer", model).state_dict().values())
+        else:
+            weights = (folder / "model.safetensors").read_bytes()
+            same = metrics["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+        if not same:
             raise ValueError(
                 f"{folder}/metrics.json was measured with other weights; run ncvqvae evaluate {folder} --out {folder}"
             )

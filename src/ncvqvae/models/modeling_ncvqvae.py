@@ -58,16 +58,17 @@ class NCVQVAEOutput(ModelOutput):
 
 @torch.no_grad()
 def round_to_half(model: nn.Module) -> None:
-    """Rounds each parameter to a number of half precision, so that `save_pretrained` needs half the bytes."""
+    """Rounds the trainable parameters to numbers of half precision, so that `save_pretrained` needs half the bytes."""
     for parameter in model.parameters():
-        parameter.copy_(parameter.half())
+        if parameter.requires_grad:
+            parameter.copy_(parameter.half())
 
 
 def halved(model: nn.Module) -> dict[str, Tensor]:
-    """The state of a model, with its parameters in half precision if that holds every one of them exactly."""
+    """The state of a model, with those parameters in half precision that it holds exactly."""
     state = model.state_dict()
     half = {name: state[name].half() for name, _ in model.named_parameters()}
-    return state | half if all(torch.equal(half[name].to(state[name]), state[name]) for name in half) else state
+    return state | {name: tensor for name, tensor in half.items() if torch.equal(tensor.to(state[name]), state[name])}
 
 
 class NCVQVAEPreTrainedModel(PreTrainedModel):

@@ -16,13 +16,12 @@ from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel, round_to_half
-from ..runtime import derived_seed, one_line, process_state
+from ..runtime import derived_seed, digest, one_line, process_state
 from .augmentations import augment, draw_strength
 from .checkpoints import History
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
 from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
-from .stages import digest
 
 
 SETS_A_STEP = 8  # series of a set are encoded together, so many sets are many small batches

@@ -98,7 +98,8 @@ class Recipe:
         start: the checkpoint that the run starts from, a folder, an id on the Hub, or `ncvqvae-base`; `None` starts
             from random weights.
         tune_tokenizer: whether a run that starts from a checkpoint trains its tokenizer too, or its prior alone.
-        half_weights: whether the weights are rounded to half precision at the end, which halves the file.
+        half_weights: whether the weights of what is trained are rounded to half precision at the end, which halves
+            the file.
         seed: the seed of every random draw.
         validation_fraction: share of the training split that is held out to watch the training. The test split is
             never seen.

@@ -1,7 +1,6 @@
 """The two stages of a run: a tokenizer is trained on series, then a prior on the tokenizer's codes."""
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from ..models.distributed import num_processes
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel, round_to_half
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
-from ..runtime import derived_seed, process_state
+from ..runtime import derived_seed, digest, process_state
 from .augmentations import augment, draw_strength
 from .checkpoints import History
 from .finetuning import Start
@@ -229,11 +228,3 @@ def check_run(data: TrainingData, run: Run) -> None:
         weights = digest(run.start.model.state_dict().values())
         found |= {"checkpoint": weights, "frozen": list(run.start.frozen)}
     note_run(run.work_dir, run.recipe.to_dict() | found, run.resume)
-
-
-def digest(tensors: Iterable[Tensor]) -> str:
-    """The SHA-256 of the bytes of tensors."""
-    found = hashlib.sha256()
-    for tensor in tensors:
-        found.update(tensor.cpu().numpy().tobytes())
-    return found.hexdigest()
