@@ -64,6 +64,13 @@ def choose_sampling(
     return chosen
 
 
+def passes_to_choose(model: MaskGITForTimeSeriesGeneration, num_series: int) -> int:
+    """How many series pass the network while sampling is chosen by `num_series`: guided ones twice in each step."""
+    tried = 1 + sum(map(len, CHANGES))
+    asked = num_series * -(-LEAST_SERIES // num_series)
+    return round(1.5 * tried) * asked * model.config.sampling_steps
+
+
 def distance_shares(real: Tensor, generated: Tensor) -> Tensor:
     """What each real series adds to the kernel distance, `(series,)`, but for what does not depend on `generated`.
 

@@ -25,7 +25,7 @@ from .finetuning import Start
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
 from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
-from .sampling_choice import choose_sampling
+from .sampling_choice import choose_sampling, passes_to_choose
 
 
 LEAST_TO_CHOOSE_BY, MOST_TO_CHOOSE_BY = 50, 1024  # series that the sampling is chosen by
@@ -162,6 +162,9 @@ def train_prior(
     shown, shown_labels = data.values[first], None if labels is None else data.labels[first]
     smaller = "prior.hidden_size" if run.start.prior is None else None
     stage = Stage("prior", len(values), inputs, None if held_out_codes is None else evaluate, draw, frozen, smaller)
+    if recipe.choose_sampling:  # a step is about three passes of a batch: forward, and twice that backward
+        series = min(len(_chosen_by(data)), MOST_TO_CHOOSE_BY)
+        stage.after = passes_to_choose(model, series) / (3 * min(len(values), recipe.prior_training.batch_size))
     return model, fit(model, stage, recipe.prior_training, run)
 
 
@@ -204,13 +207,18 @@ def _codes_drawn_anew(
 
 def _choose_sampling(model: MaskGITForTimeSeriesGeneration, data: TrainingData, seed: int) -> None:
     """Makes the settings that `choose_sampling` finds those of the checkpoint."""
-    # Of a few held-out series nothing can be said. All series then say what the set is like.
-    rows = data.held_out if len(data.held_out) >= LEAST_TO_CHOOSE_BY else torch.arange(len(data.values))
+    rows = _chosen_by(data)
     rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST_TO_CHOOSE_BY]]
     labels = None if data.labels is None else data.labels[rows.to(data.labels.device)]
     settings = choose_sampling(model, data.values[rows.to(data.values.device)], labels, seed)
     for name, value in settings.items():
         setattr(model.config, SAMPLING[name], value)
+
+
+def _chosen_by(data: TrainingData) -> Tensor:
+    """Indices of the series that the sampling is chosen by."""
+    # Of a few held-out series nothing can be said. All series then say what the set is like.
+    return data.held_out if len(data.held_out) >= LEAST_TO_CHOOSE_BY else torch.arange(len(data.values))
 
 
 def check_run(data: TrainingData, run: Run) -> None:
