@@ -5,7 +5,6 @@ import torch
 
 from helpers.tiny import SETTINGS, toy_dataset
 from ncvqvae import MaskGITForTimeSeriesGeneration, load_recipe
-from ncvqvae.evaluation.metrics import kernel_distance
 from ncvqvae.training import sampling_choice
 from ncvqvae.training.sampling_choice import choose_sampling
 from ncvqvae.training.stages import train
@@ -41,8 +40,12 @@ def test_settings_stay_where_the_real_series_are_too_few_to_be_sure(model, monke
     assert choose_sampling(model, real, torch.tensor([0, 0, 1, 1]), seed=0) == sampling_choice.START
 
 
-def test_the_shares_of_the_distance_sum_up_to_it():
-    real, one, other = torch.randn(3, 20, 6, generator=torch.Generator().manual_seed(0))
-    shares = [sampling_choice.distance_shares(real, made).mean() for made in (one, 2 * other)]
-    whole = [kernel_distance(real, made) for made in (one, 2 * other)]
-    assert float(shares[0] - shares[1]) == pytest.approx(whole[0] - whole[1])
+def test_series_of_the_same_law_are_nearer_than_wider_and_narrower_ones():
+    generator = torch.Generator().manual_seed(0)
+    real, same, again = torch.randn(3, 400, 6, generator=generator)
+    near, far, narrow = (
+        float(sampling_choice.distance_shares(real, made).mean()) for made in (same, 2 * same, again / 2)
+    )
+    assert near < far and near < narrow
+    distances = torch.cdist(real, same).mean() * 2 - torch.cdist(same, same).sum() / (400 * 399)
+    assert near == pytest.approx(distances.item(), rel=1e-5)
