@@ -48,22 +48,29 @@ def choose_sampling(
     scale = real.std(0).clamp_min(LEAST_SPREAD)
     asked = labels.repeat(-(-LEAST_SERIES // len(labels)))
 
-    def distances(settings: dict[str, Any]) -> Tensor:
+    def distances(settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
         generator = torch.Generator(model.device).manual_seed(derived_seed(seed, "sampling"))
         wanted = asked if model.config.num_labels else None
         made: Any = model.generate(len(asked), wanted, **settings, generator=generator)
         found = features(made.cpu()) / scale
         parts = [(real[labels == label] / scale, found[asked == label]) for label in labels.unique()]
-        return torch.cat([distance_shares(*part) for part in parts])
+        of_real, of_made = zip(*[distance_shares(*part) for part in parts], strict=True)
+        return torch.cat(of_real), torch.cat(of_made)
 
     chosen, best = START, distances(START)
     for changes in CHANGES if model.config.num_labels else CHANGES[1:]:
         tried = [(distances(chosen | change), chosen | change) for change in changes]
-        shares, settings = min(tried, key=lambda one: one[0].mean().item())
-        better = best - shares
-        if better.mean() > SURE * better.std() / len(better) ** 0.5:
+        shares, settings = min(tried, key=lambda one: one[0][0].mean().item())
+        if _surely_less(shares, best):
             chosen, best = settings, shares
     return chosen
+
+
+def _surely_less(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
+    """Whether a distance is less than another, by more than both the real and the generated series make unsure."""
+    less = other[0] - one[0]
+    variance = less.var() / len(less) + sum(part[1].var() / len(part[1]) for part in (one, other))
+    return bool(less.mean() > SURE * variance.sqrt())
 
 
 def passes_to_choose(model: MaskGITForTimeSeriesGeneration, num_series: int) -> int:
@@ -73,11 +80,12 @@ def passes_to_choose(model: MaskGITForTimeSeriesGeneration, num_series: int) -> 
     return round(1.5 * tried) * asked * model.config.sampling_steps
 
 
-def distance_shares(real: Tensor, generated: Tensor) -> Tensor:
-    """What each real series adds to the energy distance, `(series,)`, but for what does not depend on `generated`.
+def distance_shares(real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+    """What each real series `(real,)` and each generated one `(generated,)` adds to the energy distance.
 
-    Their mean is twice the mean distance between a real and a generated series, less that of two generated ones.
+    The mean over the real ones is twice the mean distance between a real and a generated series, less that of two
+    generated ones. What does not depend on `generated` is left out.
     """
-    count = max(len(generated), 2)
-    within = torch.cdist(generated.double(), generated.double()).sum() / (count * (count - 1))
-    return 2 * torch.cdist(real.double(), generated.double()).mean(1) - within
+    between = 2 * torch.cdist(real.double(), generated.double())
+    within = torch.cdist(generated.double(), generated.double()).sum(1) / max(len(generated) - 1, 1)
+    return between.mean(1) - within.mean(), between.mean(0) - 2 * within
