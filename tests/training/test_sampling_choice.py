@@ -5,7 +5,7 @@ import torch
 
 from helpers.tiny import SETTINGS, toy_dataset
 from ncvqvae import MaskGITForTimeSeriesGeneration, load_recipe
-from ncvqvae.training import sampling_choice
+from ncvqvae.training import sampling_choice, stages
 from ncvqvae.training.sampling_choice import choose_sampling
 from ncvqvae.training.stages import train
 
@@ -22,7 +22,8 @@ def test_the_settings_that_generate_what_is_there_are_chosen(model, monkeypatch)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_checkpoint_keeps_the_settings_that_were_chosen(labelled, tmp_path):
+def test_a_checkpoint_keeps_the_settings_that_were_chosen(labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "LEAST_TO_CHOOSE_BY", 12)
     recipe = load_recipe(None, [*SETTINGS, "choose_sampling=true"])
     model, _ = train(toy_dataset(labelled=labelled), recipe, tmp_path / "out", tmp_path / "work")
     loaded = MaskGITForTimeSeriesGeneration.from_pretrained(tmp_path / "out")
@@ -32,6 +33,14 @@ def test_a_checkpoint_keeps_the_settings_that_were_chosen(labelled, tmp_path):
     for name in sampling_choice.START:
         assert kept[name] in [change[name] for change in known if name in change]
     assert labelled or kept["guidance_scale"] == 1
+
+
+def test_fewer_series_than_say_anything_choose_nothing(tmp_path):
+    model, _ = train(
+        toy_dataset(), load_recipe(None, [*SETTINGS, "choose_sampling=true"]), tmp_path / "out", tmp_path / "work"
+    )
+    kept = model.config.sampling()
+    assert {name: kept[name] for name in sampling_choice.START} == sampling_choice.START
 
 
 def test_settings_stay_where_the_real_series_are_too_few_to_be_sure(model, monkeypatch):

@@ -76,7 +76,7 @@ def _surely_less(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bo
 def passes_to_choose(model: MaskGITForTimeSeriesGeneration, num_series: int) -> int:
     """How many series pass the network while sampling is chosen by `num_series`: guided ones twice in each step."""
     tried = 1 + sum(map(len, CHANGES))
-    asked = num_series * -(-LEAST_SERIES // num_series)
+    asked = num_series * -(-LEAST_SERIES // max(num_series, 1))
     return round(1.5 * tried) * asked * model.config.sampling_steps
 
 

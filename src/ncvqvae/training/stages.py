@@ -25,7 +25,7 @@ from .finetuning import Start
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
 from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
-from .sampling_choice import choose_sampling, passes_to_choose
+from .sampling_choice import START, choose_sampling, passes_to_choose
 
 
 LEAST_TO_CHOOSE_BY, MOST_TO_CHOOSE_BY = 50, 1024  # series that the sampling is chosen by
@@ -206,19 +206,21 @@ def _codes_drawn_anew(
 
 
 def _choose_sampling(model: MaskGITForTimeSeriesGeneration, data: TrainingData, seed: int) -> None:
-    """Makes the settings that `choose_sampling` finds those of the checkpoint."""
+    """Makes the settings that `choose_sampling` finds those of the checkpoint, or its `START` where series are few."""
     rows = _chosen_by(data)
     rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST_TO_CHOOSE_BY]]
     labels = None if data.labels is None else data.labels[rows.to(data.labels.device)]
-    settings = choose_sampling(model, data.values[rows.to(data.values.device)], labels, seed)
+    settings = START
+    if len(rows):
+        settings = choose_sampling(model, data.values[rows.to(data.values.device)], labels, seed)
     for name, value in settings.items():
         setattr(model.config, SAMPLING[name], value)
 
 
 def _chosen_by(data: TrainingData) -> Tensor:
-    """Indices of the series that the sampling is chosen by."""
-    # Of a few held-out series nothing can be said. All series then say what the set is like.
-    return data.held_out if len(data.held_out) >= LEAST_TO_CHOOSE_BY else torch.arange(len(data.values))
+    """Indices of the series that the sampling is chosen by: held-out ones, or all if those are few, or none."""
+    enough = (rows for rows in (data.held_out, torch.arange(len(data.values))) if len(rows) >= LEAST_TO_CHOOSE_BY)
+    return next(enough, data.held_out[:0])
 
 
 def check_run(data: TrainingData, run: Run) -> None:
