@@ -123,7 +123,7 @@ def _train(options: argparse.Namespace, recipe: "Recipe", start: "Start") -> Non
     from ..data.series import to_tensors
     from ..data.training_split import subsample
     from ..evaluation.stage_scores import score_tokenizer
-    from ..inference import silence_transformers
+    from ..inference import BASE, silence_transformers
     from ..runtime import process_state
     from ..training.run_folder import check_writable, default_output_dir
     from ..training.stages import train
@@ -138,7 +138,7 @@ def _train(options: argparse.Namespace, recipe: "Recipe", start: "Start") -> Non
     if not process_state().is_main_process:
         return
     origin = f"from {recipe.start}" if recipe.start else "from scratch"
-    print(f"\n{name}, {origin}, recipe {options.recipe or 'defaults'}")
+    print(f"\n{name}, {origin}, recipe {options.recipe or (FROM_BASE if recipe.start == BASE else 'defaults')}")
     if start.new:
         print(f"  not in the checkpoint, hence new: {', '.join(start.new)}")
     if only == "tokenizer":

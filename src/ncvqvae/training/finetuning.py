@@ -129,6 +129,7 @@ class Start:
         new = _carry_over(self.prior, prior, without="tokenizer.")
         if self.prior.config.sets is not None:
             _start_classes(self.prior, prior)
+            new = [name for name in new if name != "label_embedding.weight"]
         before, now = (list(model.config.id2label.values()) for model in (self.prior, prior))
         if before != now and len(before) == len(now):
             with torch.no_grad():
