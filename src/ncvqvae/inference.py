@@ -64,6 +64,9 @@ def load_model(kind: type[Model], checkpoint: str | Path) -> Model:
     name = find_checkpoint(checkpoint)
     if not Path(name).is_dir() and (name.count("/") > 1 or name.startswith((".", "/"))):
         raise ValueError(f"there is no folder {name}")
+    if name == BASE and not Path(name).is_dir():
+        remedy = "install ncvqvae again, or copy it into this folder from model_cards/ of the source"
+        raise ValueError(f"{BASE} should lie in this installation of ncvqvae, and does not: {remedy}")
     silence_transformers()
     if not torch.cuda.is_available():
         keep_freed_memory()

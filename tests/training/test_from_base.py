@@ -10,7 +10,7 @@ from transformers import AutoModel
 import ncvqvae
 from helpers.tensors import assert_same, states
 from helpers.tiny import ANY_LENGTH, as_options
-from ncvqvae import NCVQVAEConfig, NCVQVAEModel, load_recipe
+from ncvqvae import NCVQVAEConfig, NCVQVAEModel, inference, load_recipe
 from ncvqvae.cli.__main__ import main
 from ncvqvae.data.ucr import load_ucr
 from ncvqvae.training.prior_pretraining import pretrain_prior
@@ -118,6 +118,19 @@ def test_mistakes_get_one_line(run, capsys, options, said):
     assert run(*options) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_info_of_a_base_names_its_sets(run, capsys):
+    assert main(["info", "base"]) == 0
+    assert re.search(r"sets +GunPoint \(2 classes\), ItalyPowerDemand \(2 classes\)\n", capsys.readouterr().out)
+
+
+def test_a_base_that_an_installation_lacks_gets_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(inference, "__file__", str(tmp_path / "package" / "inference.py"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "GunPoint"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ncvqvae-base should lie in this installation of ncvqvae, and does not: install ncvqvae again" in line
 
 
 def test_weights_of_half_precision_are_stored_so_and_load_as_they_were(bases, tmp_path):

@@ -1,12 +1,14 @@
 """Commands that use a checkpoint: sample, reconstruct, embed, info, demo."""
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..models.configuration_maskgit import MaskGITConfig
     from ..models.configuration_ncvqvae import NCVQVAEConfig
     from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
     from ..models.modeling_ncvqvae import NCVQVAEModel
@@ -132,8 +134,7 @@ def info(options: argparse.Namespace) -> None:
     config: Any = model.config
     rows = _info_of_tokenizer(getattr(config, "tokenizer_config", config))
     if isinstance(config, MaskGITConfig):
-        shares = zip(config.id2label.values(), config.label_shares or [], strict=True)
-        rows["classes"] = ", ".join(f"{name} ({share:.1%})" for name, share in shares) or "none"
+        rows["sets" if config.sets else "classes"] = _classes(config) or "none"
         rows["prior"] = f"{config.code_embedding}, {config.num_hidden_layers} layers of {config.hidden_size}"
         rows["sampling"] = (
             f"{config.sampling_steps} steps by {config.sampling_order}, temperature {config.sampling_temperature}, "
@@ -143,6 +144,15 @@ def info(options: argparse.Namespace) -> None:
     rows["parameters"] = f"{sum(parameter.numel() for parameter in model.parameters()):,}"
     for key, value in rows.items():
         print(f"{key:<26}{value}")
+
+
+def _classes(config: "MaskGITConfig") -> str:
+    """The classes with their shares; of a prior over many sets, the sets with the number of their classes."""
+    if not config.sets:
+        shares = zip(config.id2label.values(), config.label_shares or [], strict=True)
+        return ", ".join(f"{name} ({share:.1%})" for name, share in shares)
+    counts = Counter(name.partition("/")[0] for name in config.id2label.values())
+    return ", ".join(f"{name} ({count} classes)" for name, count in counts.items())
 
 
 def _info_of_tokenizer(config: "NCVQVAEConfig") -> dict[str, str]:
