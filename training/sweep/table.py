@@ -114,7 +114,7 @@ def _published_rows(dataset: str, here: dict[str, list], published: dict, column
 
 def _renamed(figures: dict[str, list[float]], reference: bool) -> dict[str, list[float]]:
     """Published figures under our names; without those that only the same evaluation network may be compared with."""
-    apart = () if reference else ("null_fid", "null_inception_score")
+    apart = () if reference else ("null_fid", "null_inception_score", "fid", "inception_score")
     return {key: figures[name] for key, name in PUBLISHED_NAMES.items() if name in figures and key not in apart}
 
 
