@@ -99,3 +99,11 @@ def test_real_sets_of_the_archive_load_without_gaps(name, train, test, length, t
         values, _ = to_tensors(data[split])
         assert values.shape == (size, 1, length)
         assert np.isfinite(values.numpy()).all()
+
+
+def test_a_tab_at_the_end_of_each_line_is_no_sample(tmp_path):
+    (tmp_path / "Tab").mkdir()
+    for split in ("TRAIN", "TEST"):
+        (tmp_path / "Tab" / f"Tab_{split}.tsv").write_text("1\t0.1\t0.2\t0.3\t\n2\t0.5\t0.7\t0.6\t\n")
+    values = load_ucr("Tab", tmp_path)["train"]["values"][:]
+    assert np.allclose(values, [[[0.1, 0.2, 0.3]], [[0.5, 0.7, 0.6]]])

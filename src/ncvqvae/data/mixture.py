@@ -12,7 +12,8 @@ from datasets import ClassLabel, Dataset, Features, List, Value, concatenate_dat
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
 
-from .series import fill_series, label_name, series_dataset
+from .labels import label_name
+from .series import fill_series, series_dataset
 from .synthetic import synthetic_dataset
 from .ucr import read_split
 

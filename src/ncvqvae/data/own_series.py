@@ -7,8 +7,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Value
 
 from ..runtime import bars_for_terminals
 from .columns import arrays, converted, reader
+from .labels import label_name, sort_labels
 from .readers import Source, open_source
-from .series import label_name, read_labels, series_features, sort_labels, survey
+from .series import read_labels, series_features, survey
 from .streaming import StreamedValues, column_array
 
 
@@ -102,7 +103,7 @@ def _prepare(
     if len(channels) > 1:
         raise ValueError(f"the splits differ in their channels: {channels}")
     padded = all(one.padded for one in surveys.values())
-    longest = max(max(one.sizes) for one in surveys.values())
+    longest = max(max(one.ends if padded else one.sizes) for one in surveys.values())
     prepared = {}
     for name, part in splits.items():
         sizes = surveys[name].ends if padded else surveys[name].sizes

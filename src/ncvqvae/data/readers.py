@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..runtime import one_line
 from .files import read_arrays, read_table
-from .series import label_name, sort_labels, values_column
+from .labels import label_name, sort_labels
+from .series import values_column
 
 
 Source: TypeAlias = str | Path | np.ndarray | Tensor | Sequence[np.ndarray] | pd.DataFrame | Dataset | DatasetDict

@@ -9,6 +9,7 @@ import torch
 from datasets import ClassLabel, Dataset, Features, List, Value
 from torch import Tensor
 
+from .labels import label_name, sort_labels
 from .streaming import StreamedValues, Values, chunks, column_array
 
 
@@ -55,27 +56,6 @@ def series_dataset(
         columns["label"] = [label_names.index(name) for name in names]
     features = series_features(filled.shape[1], filled.shape[2], label_names if labels is not None else None)
     return Dataset.from_dict(columns, features=features)
-
-
-def label_name(label: object) -> str:
-    """The name of a class: `1.0`, as some files write it, is `"1"`.
-
-    Raises:
-        ValueError: for a label that is missing.
-    """
-    text = str(label)
-    if label is None or text in ("nan", "NaN", ""):
-        raise ValueError("a series has no label; label all series or none")
-    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
-
-
-def sort_labels(names: Sequence[str]) -> list[str]:
-    """The distinct names, sorted as numbers if all are numbers, else as text."""
-    distinct = set(names)
-    try:
-        return sorted(distinct, key=float)
-    except ValueError:
-        return sorted(distinct)
 
 
 def values_column(values: np.ndarray) -> pa.Array:
@@ -186,4 +166,5 @@ def fill_gaps(arrays: Sequence[np.ndarray]) -> np.ndarray:
         ValueError: for different numbers of channels, or a channel without any value.
     """
     found = survey(arrays)
-    return np.stack([fill_series(series, found.padded, max(found.sizes)) for series in arrays])
+    longest = max(found.ends if found.padded else found.sizes)
+    return np.stack([fill_series(series, found.padded, longest) for series in arrays])

@@ -16,7 +16,8 @@ from datasets import DatasetDict
 from tqdm.auto import tqdm
 
 from ..runtime import bars_for_terminals, is_first_process
-from .series import fill_gaps, label_name, series_features, sort_labels, values_column
+from .labels import label_name, sort_labels
+from .series import fill_gaps, series_features, values_column
 
 
 SPLITS = {"train": "TRAIN", "test": "TEST"}

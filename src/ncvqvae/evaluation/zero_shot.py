@@ -11,8 +11,9 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from ..data.labels import sort_labels
 from ..data.mixture import EMBEDDED
-from ..data.series import fill_gaps, sort_labels
+from ..data.series import fill_gaps
 from ..data.ucr import read_split
 from ..inference import in_batches
 from ..models.modeling_ncvqvae import NCVQVAEModel
