@@ -108,3 +108,11 @@ def test_files_that_are_no_recipe_are_refused(tmp_path):
         with pytest.raises(ValueError, match=r"bad\.yaml") as error:
             load_recipe(tmp_path / "bad.yaml")
         assert "\n" not in str(error.value)
+
+
+def test_scaled_steps_grow_with_the_square_root_of_the_number_of_series():
+    settings = load_recipe("from_base").prior_training
+    assert (
+        settings.num_steps(100) == 10 * settings.scaled_steps and settings.num_steps(400) == 20 * settings.scaled_steps
+    )
+    assert load_recipe("from_base", ["prior_training.max_steps=7"]).prior_training.num_steps(100) == 7

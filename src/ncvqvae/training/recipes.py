@@ -37,7 +37,7 @@ class TrainingSettings:
         num_epochs: passes over the training series, rounded up to whole batches; not used with `max_steps` or
             `scaled_steps`.
         max_steps: optimiser steps.
-        scaled_steps: optimiser steps for one series, which grow with the cube root of their number; not used with
+        scaled_steps: optimiser steps for one series, which grow with the square root of their number; not used with
             `max_steps`.
         batch_size: series a step; never more than the training split has, times `repeats`.
         repeats: how often an epoch shows each series, each time in another view or under another mask.
@@ -85,7 +85,7 @@ class TrainingSettings:
     def num_steps(self, num_series: int) -> int:
         """Optimiser steps of the stage on `num_series` training series."""
         per_epoch = -(-num_series * self.repeats // self.batch_size)
-        scaled = self.scaled_steps and round(self.scaled_steps * num_series ** (1 / 3))
+        scaled = self.scaled_steps and round(self.scaled_steps * num_series**0.5)
         return self.max_steps or scaled or self.num_epochs * per_epoch
 
 

@@ -20,7 +20,7 @@ CHANGES: list[list[dict[str, Any]]] = [
 NUM_FEATURES = 1008
 LEAST_SPREAD = 0.02  # of a feature, which lies in 0 to 1; less is counted as this
 LEAST_SERIES = 128  # generated for each choice
-SURE = 2.0  # standard errors by which other settings must be better than those that they replace
+SURE = 1.0  # standard errors by which other settings must be better than those that they replace
 
 
 def choose_sampling(
