@@ -191,7 +191,7 @@ def _sampling(config: MaskGITConfig, recipe: dict) -> str:
     scale = config.sampling_guidance_scale
     guidance = "no guidance" if scale == 1 else f"{config.sampling_guidance_schedule} guidance of {scale:g}"
     steps = f"in {config.sampling_steps} steps, at temperature {config.sampling_temperature:g} with {guidance}"
-    chosen = " They were chosen by what it then generates, against training series."
+    chosen = " The training chose these settings by what they generate, or kept its first ones where series are few."
     chosen = chosen if recipe.get("choose_sampling") else ""
     return f"Unless other settings are given it decides {order}, {steps}.{chosen}"
 
