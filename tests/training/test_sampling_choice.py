@@ -46,7 +46,8 @@ def test_fewer_series_than_say_anything_choose_nothing(tmp_path):
 def test_settings_stay_where_the_real_series_are_too_few_to_be_sure(model, monkeypatch):
     labels = torch.arange(10) % 2
     real = model.generate(10, labels, generator=torch.Generator().manual_seed(3))
-    monkeypatch.setattr(sampling_choice, "CHANGES", [[{"temperature": 0.95}], [{"guidance_scale": 1.05}]])
+    monkeypatch.setattr(sampling_choice, "CHANGES", [[{"temperature": 0.98}], [{"guidance_scale": 1.02}]])
+    monkeypatch.setattr(sampling_choice, "SURE", 3.0)
     assert choose_sampling(model, real, labels, seed=0) == sampling_choice.START
 
 
