@@ -60,18 +60,18 @@ def choose_sampling(
     chosen, best = START, distances(START)
     for changes in CHANGES if model.config.num_labels else CHANGES[1:]:
         tried = [(distances(chosen | change), chosen | change) for change in changes]
-        shares, settings = min(tried, key=lambda one: one[0][0].mean().item())
-        if _surely_less(shares, best):
+        shares, settings = max(tried, key=lambda one: _errors_less(one[0], best))
+        if _errors_less(shares, best) > SURE:
             chosen, best = settings, shares
     return chosen
 
 
-def _surely_less(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
-    """Whether a distance is less than another, by more than both the real and the generated series make unsure."""
+def _errors_less(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> float:
+    """By how many standard errors, of the real and of the generated series, a distance is less than another."""
     # All settings draw alike, so that each generated series has its counterpart.
     less, of_made = (before - now for before, now in zip(other, one, strict=True))
     variance = less.var() / len(less) + of_made.var() / len(of_made)
-    return bool(less.mean() > SURE * variance.sqrt())
+    return (less.mean() / variance.sqrt().clamp_min(1e-12)).item()
 
 
 def passes_to_choose(model: MaskGITForTimeSeriesGeneration, num_series: int) -> int:
