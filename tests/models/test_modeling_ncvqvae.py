@@ -160,7 +160,7 @@ def test_one_step_moves_every_parameter_that_the_loss_depends_on(objective):
         layer = model.get_submodule(name.rpartition(".")[0])
         gradient = parameter.grad.abs().max() / layer.weight.grad.abs().max()
         if name.endswith(".bias") and name.removeprefix("tokenizer.").removesuffix(".bias") in WITHOUT_GRADIENT:
-            assert gradient < 1e-5, name
+            assert gradient < 1e-4, name  # rounding noise, which differs between processors
         else:
             assert gradient > 1e-3, name
             assert parameter.grad.abs().max() > 1e-5, name
