@@ -100,7 +100,11 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
 
         Parameters that half precision holds exactly are stored in it, and load as they were; see `round_to_half`.
         """
-        kwargs.setdefault("state_dict", halved(self))
+        offloaded = any(
+            parameter.is_meta for parameter in self.parameters()
+        )  # transformers fetches such weights itself
+        if kwargs.get("state_dict") is None and not offloaded:
+            kwargs["state_dict"] = halved(self)
         super().save_pretrained(save_directory, **kwargs)
         write_digests(Path(save_directory))
 
