@@ -202,8 +202,8 @@ class BidirectionalTransformer(nn.Module):
         mask = turns = None
         if self.rotary:
             columns = (hidden.shape[1] - 1) // self.rows
-            heads: Any = self.layers[0].num_heads, self.layers[0].head_dim
-            turns = rotation(columns, self.rows, *heads, hidden.device)
+            first: Any = self.layers[0]
+            turns = rotation(columns, self.rows, first.num_heads, first.head_dim, hidden.device)
         if valid is not None:
             mask = torch.zeros_like(valid, dtype=projected.dtype).masked_fill_(~valid, -torch.inf)[:, None, None]
         for index, layer in enumerate(self.layers):

@@ -1,6 +1,7 @@
 """The network of the prior: a pre-norm transformer in which every position sees all others."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,23 +30,27 @@ def eager_attention(
     return (weights @ value).transpose(1, 2), weights
 
 
-def rotation(columns: int, rows: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines `(1 + rows * columns, head_dim / 2)` that rotate queries and keys by their column.
+def rotation(columns: int, rows: int, num_heads: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines `(1 + rows * columns, num_heads * head_dim)` that rotate states by their column.
 
     Rotary positions (Su et al., arXiv 2104.09864), so that attention sees distances in time and knows any number of
     columns. The class, which comes first, is not rotated.
     """
     column = F.pad(torch.arange(columns, device=device).repeat(rows), (1, 0))
     frequency = 1000.0 ** -torch.linspace(0, 1, head_dim // 2, device=device)
-    angle = column[:, None] * frequency
-    return angle.cos(), angle.sin()
+    angle = (column[:, None] * frequency).repeat(1, 2)
+    sign = torch.tensor([-1.0, 1.0], device=device).repeat_interleave(head_dim // 2)
+    return angle.cos().repeat(1, num_heads), (sign * angle.sin()).repeat(1, num_heads)
 
 
-def rotated(states: Tensor, cosines_and_sines: tuple[Tensor, Tensor]) -> Tensor:
-    """Queries or keys `(batch, heads, positions, head_dim)` at their positions; see `rotation`."""
-    cosines, sines = (part.to(states.dtype) for part in cosines_and_sines)
-    first, second = states.chunk(2, -1)
-    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
+def rotated(states: Tensor, cosines: Tensor, sines: Tensor, head_dim: int) -> Tensor:
+    """States `(batch, positions, num_heads * head_dim)` at their positions; see `rotation`.
+
+    Each head is a plane's first coordinates and then its second ones. The heads stay side by side: products over whole
+    rows take half the time of those head by head.
+    """
+    turned = states.unflatten(-1, (-1, 2, head_dim // 2)).flip(-2).flatten(-3)
+    return torch.addcmul(states * cosines.to(states.dtype), turned, sines.to(states.dtype))
 
 
 class LocalMixing(nn.Module):
@@ -114,9 +119,10 @@ class TransformerLayer(nn.Module):
         With `wanted`, only these rows of `hidden.flatten(0, 1)` are computed and returned.
         """
         batch, positions, _ = hidden.shape
-        query, key, value = projected.view(batch, positions, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        parts = projected.chunk(3, -1)
         if rotation is not None:
-            query, key = rotated(query, rotation), rotated(key, rotation)
+            parts = *(rotated(part, *rotation, self.head_dim) for part in parts[:2]), parts[2]
+        query, key, value = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in parts)
         mixed, _ = attention(self, query, key, value, attention_mask, scaling=self.head_dim**-0.5)
         mixed = mixed.reshape(batch, positions, -1)
         if wanted is not None:
@@ -196,7 +202,8 @@ class BidirectionalTransformer(nn.Module):
         mask = turns = None
         if self.rotary:
             columns = (hidden.shape[1] - 1) // self.rows
-            turns = rotation(columns, self.rows, self.layers[0].head_dim, hidden.device)  # type: ignore[arg-type]
+            first: Any = self.layers[0]
+            turns = rotation(columns, self.rows, first.num_heads, first.head_dim, hidden.device)
         if valid is not None:
             mask = torch.zeros_like(valid, dtype=projected.dtype).masked_fill_(~valid, -torch.inf)[:, None, None]
         for index, layer in enumerate(self.layers):

@@ -41,7 +41,7 @@ class MaskGITConfig(PreTrainedConfig):
             prior). `"codebook"`: the frozen codebook (token context). `"codebook_finetuned"`: a trainable copy of
             it (learnable codebook). The last two have a linear head. `"geometry"`: a linear map of the frozen
             codebook plus a table of its own, both of `hidden_size`; the logits are a scaled cosine with the codebook
-            plus a linear head, so that codes that decode alike are alike to the prior.
+            plus the products with that table, so that codes that decode alike are alike to the prior.
         position_encoding (`str`, defaults to `"learned"`): `"learned"` absolute positions, or `"rotary"` distances in
             time, which know any number of codes.
         convolution_width (`int`, defaults to 0): codes that a depthwise convolution sees at the beginning of each

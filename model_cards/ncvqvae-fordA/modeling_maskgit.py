@@ -84,8 +84,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         sizes = config.hidden_size, config.num_hidden_layers, *heads, config.intermediate_size
         self.transformer = BidirectionalTransformer(grid, dim, *sizes, config.convolution_width, rotary)
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=1e-12))
-        if config.code_embedding == "learned":
-            self.logit_bias = nn.Parameter(torch.empty(self.num_codes, self.codebook_size))
+        if config.code_embedding in ("learned", "geometry"):
+            positions = () if geometry else (self.num_codes,)
+            self.logit_bias = nn.Parameter(torch.empty(*positions, self.codebook_size))
         else:
             self.to_logits = nn.Linear(dim, self.codebook_size)
         if geometry:
@@ -102,12 +103,11 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
     def reset_parameters(self) -> None:
         if self.config.knows_strength:
             nn.init.zeros_(self.strength_vector)
-        if self.config.code_embedding == "learned":
+        if self.config.code_embedding in ("learned", "geometry"):
             nn.init.zeros_(self.logit_bias)
         if self.config.code_embedding == "geometry":
             nn.init.constant_(self.log_sharpness, 2.0)
             nn.init.normal_(self.code_embedding.weight, std=0.02)  # codes begin alike where they decode alike
-            nn.init.normal_(self.to_logits.weight, std=0.02)
 
     @classmethod
     def from_tokenizer(cls, tokenizer: NCVQVAEModel, **config: object) -> "MaskGITForTimeSeriesGeneration":
@@ -253,7 +253,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             return self.to_logits(hidden)
         codebook = F.normalize(self.tokenizer.quantizer.codebook, dim=1)
         towards = self.log_sharpness.exp() * F.normalize(self.code_out(hidden).float(), dim=1)
-        return self.to_logits(hidden) + F.linear(towards, codebook)
+        return F.linear(hidden, self.code_embedding.weight[:-1], self.logit_bias) + F.linear(towards, codebook)
 
     @torch.no_grad()
     def generate(

@@ -56,6 +56,21 @@ class NCVQVAEOutput(ModelOutput):
     latents: Tensor | None = None
 
 
+@torch.no_grad()
+def round_to_half(model: nn.Module) -> None:
+    """Rounds the trainable parameters to numbers of half precision, so that `save_pretrained` needs half the bytes."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.copy_(parameter.half())
+
+
+def halved(model: nn.Module) -> dict[str, Tensor]:
+    """The state of a model, with those parameters in half precision that it holds exactly."""
+    state = model.state_dict()
+    half = {name: state[name].half() for name, _ in model.named_parameters()}
+    return state | {name: tensor for name, tensor in half.items() if torch.equal(tensor.to(state[name]), state[name])}
+
+
 class NCVQVAEPreTrainedModel(PreTrainedModel):
     """Initialisation, loading and saving that all models of the package share."""
 
@@ -81,7 +96,15 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
             reset()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Saves weights, configuration and code, and the SHA-256 of each file of weights next to it."""
+        """Saves weights, configuration and code, and the SHA-256 of each file of weights next to it.
+
+        Parameters that half precision holds exactly are stored in it, and load as they were; see `round_to_half`.
+        """
+        offloaded = any(
+            parameter.is_meta for parameter in self.parameters()
+        )  # transformers fetches such weights itself
+        if kwargs.get("state_dict") is None and not offloaded:
+            kwargs["state_dict"] = halved(self)
         super().save_pretrained(save_directory, **kwargs)
         write_digests(Path(save_directory))
 
