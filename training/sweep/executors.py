@@ -63,7 +63,7 @@ def visible_devices() -> list[str]:
 
 
 def environment(workers: int, device: str) -> dict[str, str]:
-    variables = os.environ | {"OMP_NUM_THREADS": str(max(1, os.cpu_count() // workers))}
+    variables = {"OMP_NUM_THREADS": str(max(1, os.cpu_count() // workers))} | os.environ
     return variables | ({"CUDA_VISIBLE_DEVICES": device} if device else {})
 
 

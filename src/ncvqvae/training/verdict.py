@@ -29,7 +29,7 @@ def judge_length(history: History, settings: TrainingSettings, num_series: int, 
     if best["loss"] < (1 - CLOSE) * last["loss"]:
         risen = f"from {best['loss']:.2f} at step {best['step']:.0f} to {last['loss']:.2f} at the end"
         return f"Trained too long: the loss of the held-out series rose {risen}. Set {fewer}."
-    recent = [row["loss"] for row in history.training if row["step"] > 0.8 * steps]
+    recent = [row["loss"] for row in history.training if row["step"] > 0.8 * last["step"]]
     seen = sum(recent) / len(recent)
     losses = f"the loss of held-out series is {last['loss']:.2f}, that of the training series in new views {seen:.2f}"
     if last["loss"] < (1 + CLOSE) * seen:
