@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .own_series import add_data_options, load_splits
+
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -35,7 +37,7 @@ def add_train(commands: Any) -> None:
     )
     parser.set_defaults(run=train)
     add = parser.add_argument
-    _add_data_options(add)
+    add_data_options(add)
     add_run_options(add, recipe=FROM_BASE)
     add("--figures", metavar="DIR", help=FIGURES)
     add("--from-scratch", action="store_true", help="start from random weights; without --recipe, with all defaults")
@@ -69,7 +71,7 @@ def add_finetune(commands: Any) -> None:
     parser.set_defaults(run=finetune)
     add = parser.add_argument
     add("checkpoint", help="checkpoint to start from: a folder or an id on the Hub, of both stages or of stage 1")
-    _add_data_options(add)
+    add_data_options(add)
     add_run_options(add)
     add("--stage", choices=["tokenizer", "prior", "both"], default="both", help="stage to train (default: both)")
     add("--figures", metavar="DIR", help=FIGURES)
@@ -85,26 +87,6 @@ def finetune(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, overrides)
     recipe = replace(recipe, start=options.checkpoint, tune_tokenizer=options.stage != "prior")
     _train(options, recipe, Start.of(recipe, frozen))
-
-
-def _add_data_options(add: Callable) -> None:
-    """Options that name the series to train on."""
-    add("dataset", nargs="?", help="name of a UCR or UEA dataset, for example GunPoint (or use --data)")
-    add(
-        "--data",
-        metavar="SOURCE",
-        help="your own series: a .csv or .parquet (a series or a value in a row), .npy, .npz, a folder of "
-        "save_to_disk, or ORG/NAME or ORG/NAME:CONFIG on the Hub",
-    )
-    add("--test", metavar="SOURCE", help="your own test series, of the same kinds (default: the split test of --data)")
-    add("--label-column", metavar="NAME", help="column of the classes (default: label if it exists, else no classes)")
-    add("--window", type=int, metavar="N", help="cut series into windows of N samples (default: whole series)")
-    add("--stride", type=int, metavar="N", help="samples from one window's start to the next (default: --window)")
-    add(
-        "--data-dir",
-        metavar="DIR",
-        help="folder of the archive, which holds DATASET/DATASET_TRAIN.tsv (default: the package aeon provides it)",
-    )
 
 
 def add_run_options(add: Callable, recipe: str | None = None, output_dir: str | None = None) -> None:
@@ -129,7 +111,7 @@ def _train(options: argparse.Namespace, recipe: "Recipe", start: "Start") -> Non
     from ..training.stages import train
 
     silence_transformers()
-    name, data = _load_data(options)
+    name, data = load_splits(options)
     only = None if options.stage == "both" else options.stage
     folder = Path(options.output_dir or default_output_dir(name, only))
     figures = Path(options.figures or folder)
@@ -151,43 +133,6 @@ def _train(options: argparse.Namespace, recipe: "Recipe", start: "Start") -> Non
     _draw(model, data, histories, name, recipe, figures)
     print(f"\nmodel: {folder}/    pictures: {figures}/{{samples,reconstructions,training}}.png")
     print(f"load it: import ncvqvae; AutoModel.from_pretrained({str(folder)!r})")
-
-
-def _load_data(options: argparse.Namespace) -> "tuple[str, DatasetDict]":
-    """The name and the splits, `train` and perhaps `test`, of the series that the options name.
-
-    Prints a description of the user's own series.
-    """
-    from datasets import Dataset, DatasetDict
-
-    from ..data.own_series import describe, load_series
-    from ..data.readers import ENDINGS
-    from ..data.ucr import load_ucr
-    from ..runtime import process_state
-
-    if (options.dataset is None) == (options.data is None):
-        raise ValueError("name either a dataset of the archive or, with --data, series of your own")
-    if options.data is None:
-        for name in ("test", "label_column", "window", "stride"):
-            if getattr(options, name) is not None:
-                raise ValueError(f"--{name.replace('_', '-')} is for series of your own; name them with --data")
-        return options.dataset, load_ucr(options.dataset, options.data_dir)
-    data = load_series(
-        options.data,
-        label_column=options.label_column,
-        window=options.window,
-        stride=options.stride,
-        test=options.test,
-    )
-    data = DatasetDict(train=data) if isinstance(data, Dataset) else data
-    if "train" not in data:
-        raise ValueError(f"{options.data} has no split 'train', only {', '.join(data)}")
-    data = DatasetDict({name: data[name] for name in ("train", "test") if name in data})
-    if process_state().is_main_process:
-        for name, part in data.items():
-            print(f"{name}: {describe(part)}")
-    path = Path(options.data).absolute()
-    return (path.stem if path.suffix in ENDINGS else path.name).replace(":", "-"), data
 
 
 def _draw(
