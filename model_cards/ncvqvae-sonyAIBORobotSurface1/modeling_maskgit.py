@@ -19,7 +19,8 @@ from .distributed import mean_over_batch, place_in_batch
 from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .precision import autocast
-from .scaler import Moment
+from .scaler import Moment, enough_digits
+from .series_input import Series
 
 
 @dataclass
@@ -42,7 +43,7 @@ class MaskGITOutput(ModelOutput):
 class MaskGITGenerateOutput(ModelOutput):
     """
     Args:
-        values (`torch.FloatTensor` of shape `(num_samples, channels, length)`): series in the units of the data.
+        values (`torch.Tensor` of shape `(num_samples, channels, length)`): series in the units of the data.
         codes (`torch.LongTensor` of shape `(num_samples, num_codes)`, *optional*): their codes.
         labels (`torch.LongTensor` of shape `(num_samples,)`, *optional*): their classes; `num_labels` means none.
     """
@@ -132,7 +133,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         self.tokenizer.eval()
         return self
 
-    def encode(self, values: Tensor, mean: Moment = None, std: Moment = None) -> NCVQVAEEncoderOutput:
+    def encode(self, values: Series, mean: Moment = None, std: Moment = None) -> NCVQVAEEncoderOutput:
         """See `NCVQVAEModel.encode`."""
         return self.tokenizer.encode(values, mean, std)
 
@@ -140,17 +141,17 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         """See `NCVQVAEModel.decode`."""
         return self.tokenizer.decode(codes, length, moments)
 
-    def reconstruct(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
+    def reconstruct(self, values: Series, mean: Moment = None, std: Moment = None) -> Tensor:
         """See `NCVQVAEModel.reconstruct`."""
         return self.tokenizer.reconstruct(values, mean, std)
 
-    def embed(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
+    def embed(self, values: Series, mean: Moment = None, std: Moment = None) -> Tensor:
         """See `NCVQVAEModel.embed`."""
         return self.tokenizer.embed(values, mean, std)
 
     def forward(
         self,
-        values: Tensor | None = None,
+        values: Series | None = None,
         labels: Tensor | None = None,
         codes: Tensor | None = None,
         strength: Tensor | None = None,
@@ -159,8 +160,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         """Masks codes at random and predicts them.
 
         Args:
-            values (`torch.FloatTensor` of shape `(batch, channels, length)`, *optional*): series, unless `codes`
-                are given.
+            values (*optional*): series `(batch, channels, length)`, as `encode` takes them, unless `codes` are given.
             labels (`torch.LongTensor` of shape `(batch,)`, *optional*): classes; without them the null class.
             codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again. Of a prior
                 over many sets, -1 at the end fills up series with fewer codes.
@@ -276,8 +276,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
 
         Args:
             num_samples (`int`, *optional*): how many; defaults to one for each label given, else to 1.
-            labels (*optional*): a class, as its index or its name, or one for each sample. `None` draws classes at the
-                shares of the training split. `"null"` samples without a class, which is worse and less steady.
+            labels (*optional*): a class, as its index or its name, or one for each sample. An integer tensor or NumPy
+                array holds indices; any other integer that is the index of one class and the name of another is
+                refused. `None` draws classes at the shares of the training split. `"null"` samples without a class,
+                which is worse and less steady, unless a class is called so.
             num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better.
             temperature (`float`, *optional*): randomness of the codes drawn; lower is more typical and less diverse.
             choice_temperature (`float`, *optional*): scale of the noise in the choice of the codes to keep.
@@ -296,11 +298,12 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
                 hardware multiplies it. Another precision draws other series.
 
         Returns:
-            Series `(num_samples, channels, length)` in the units of the data, or the output above.
+            Series `(num_samples, channels, length)` in the units of the data, or the output above. They are float32,
+            or float64 where that would lack the digits: at a mean of more than 10,000 standard deviations.
 
         Raises:
-            ValueError: for an unknown label, a wrong number of them, labels of several sets, or a setting out of its
-                range.
+            ValueError: for an unknown or ambiguous label, a wrong number of them, labels of several sets, or a setting
+                out of its range.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, found {batch_size}")
@@ -316,7 +319,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         ids = label_ids(labels, num_samples, self.config, self.device, generator)
         length, moments = self._length_and_moments(ids)
         grid, kept = self.grid(length), []
-        values = torch.empty(len(ids), self.config.tokenizer_config.num_channels, length, device=self.device)
+        shape = len(ids), self.config.tokenizer_config.num_channels, length
+        values = torch.empty(shape, dtype=moments.dtype, device=self.device)
         with autocast(self.device, precision or self.config.sampling_precision):
             # While all codes are masked, samples of a class are alike: their first prediction is made once.
             classes, which = ids.unique(return_inverse=True)
@@ -338,12 +342,14 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         output = MaskGITGenerateOutput(values, torch.cat(kept) if kept else None, ids if return_labels else None)
         return output if return_codes or return_labels else values
 
-    def _length_and_moments(self, labels: Tensor) -> tuple[int, Tensor | None]:
-        """Samples of the series of these classes, and what brings them to the units of their set."""
+    def _length_and_moments(self, labels: Tensor) -> tuple[int, Tensor]:
+        """Samples of the series of these classes, and what brings them to the units of the data."""
         if self.config.sets is None:
-            return self.config.tokenizer_config.length, None
+            scaler = self.tokenizer.scale
+            return self.config.tokenizer_config.length, scaler.of_config(scaler.dtype)
         one = self.config.sets[self.config.null_labels[int(labels[0])] - self.config.num_labels]
-        return one["length"], torch.tensor([one["mean"], one["std"]], device=self.device).view(2, 1, 1, 1)
+        dtype = enough_digits([one["mean"]], [one["std"]])
+        return one["length"], torch.tensor([one["mean"], one["std"]], dtype=dtype, device=self.device).view(2, 1, 1, 1)
 
     def _guided_logits(
         self,

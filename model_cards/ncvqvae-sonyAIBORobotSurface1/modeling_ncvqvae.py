@@ -16,7 +16,8 @@ from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
 from .integrity import check_config, check_weights, write_digests
 from .noise_input import NoiseInput
 from .resampling import coarsen, refine
-from .scaler import Moment, Scaler, moments_of
+from .scaler import Moment, Scaler, float_type, moments_of
+from .series_input import Series, as_series
 from .time_frequency import TimeFrequency
 from .vector_quantizer import VectorQuantizer
 
@@ -28,8 +29,8 @@ class NCVQVAEEncoderOutput(ModelOutput):
         codes (`torch.LongTensor` of shape `(batch, num_codes)`): indices into the codebook, lowest frequency first.
         quantized (`torch.FloatTensor` of shape `(batch, dim, frequencies, width)`): codebook vectors at `codes`.
         latents (`torch.FloatTensor` of shape `(batch, dim, frequencies, width)`): what was quantized.
-        moments (`torch.FloatTensor` of shape `(2, batch, channels, 1)`, *optional*): mean and standard deviation that
-            each series was scaled by, where the configuration does not say.
+        moments (`torch.Tensor` of shape `(2, batch, channels, 1)`, *optional*): mean and standard deviation that each
+            series was scaled by, where the configuration does not say; for float64 series always, and in float64.
         commitment_loss, perplexity, usage (scalars): see `Quantization`.
     """
 
@@ -128,7 +129,9 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
     """The tokenizer: STFT, encoder, vector quantizer, decoder, inverse STFT (Mathisen et al., arXiv 2408.16613).
 
     Everything it takes and returns as a series is in the units of the data; the scaler is part of the configuration.
-    A model whose `config.length` is `None` takes series of every length.
+    A model whose `config.length` is `None` takes series of every length. Series are tensors, arrays or lists
+    `(batch, channels, length)`, or `(batch, length)` of one channel; they come back as a tensor of three axes, of
+    float64 if they were that, else float32.
     """
 
     # Every save then carries the code, so that it loads with `trust_remote_code=True` where the package is missing.
@@ -163,14 +166,15 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         self.decoder = FoldedDecoder(channels, frequencies, *sizes) if folded else Decoder(channels, *sizes)
         self.post_init()
 
-    def forward(self, values: Tensor, mean: Moment = None, std: Moment = None) -> NCVQVAEOutput:
+    def forward(self, values: Series, mean: Moment = None, std: Moment = None) -> NCVQVAEOutput:
         """Encodes and decodes `values` `(batch, channels, length)`; see `encode`."""
+        values = as_series(values, self.config, self.device)
         encoded = self.encode(values, mean, std)
         scaled, _ = self.decode_latents(encoded.quantized, self.config.working(values.shape[-1]))
         reconstruction = self.scale.inverse(self.from_working(scaled, *values.shape[1:]), encoded.moments)
-        return NCVQVAEOutput(reconstruction, encoded.codes, encoded.latents)
+        return NCVQVAEOutput(reconstruction.to(float_type(values)), encoded.codes, encoded.latents)
 
-    def encode(self, values: Tensor, mean: Moment = None, std: Moment = None) -> NCVQVAEEncoderOutput:
+    def encode(self, values: Series, mean: Moment = None, std: Moment = None) -> NCVQVAEEncoderOutput:
         """`values` `(batch, channels, length)` to codes, their vectors and the latents.
 
         Args:
@@ -181,6 +185,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             ValueError: for series of another number of channels or length than the model's, with values that are NaN
                 or infinite, or, where they are to be scaled by themselves, constant.
         """
+        values = as_series(values, self.config, self.device)
         working, moments = self._scaled(values, mean, std)
         latents = self.encode_spectrogram(self.time_frequency(working))
         quantization = self.quantizer(latents)
@@ -202,6 +207,9 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """`codes` `(batch, num_codes)` to series `(batch, channels, length)`.
+
+        They are float64 where the moments are, or where float32 would lack the digits: at a mean of the configuration
+        of more than 10,000 standard deviations.
 
         Args:
             length (*optional*, defaults to the configuration's): samples of the series.
@@ -241,12 +249,13 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         return self.scale.inverse(self.from_working(scaled, channels, length), moments)
 
     def _scaled(self, values: Tensor, mean: Moment, std: Moment) -> tuple[Tensor, Tensor | None]:
-        """Checked series, scaled and as they are tokenized, and the moments that they were scaled by."""
-        self.check_shape(values)
+        """Series, scaled and as they are tokenized, and the moments that they were scaled by."""
         # The one check that reads the values: it waits for the device, and cannot be traced.
         if not torch.compiler.is_compiling() and not values.isfinite().all():
             raise ValueError("series hold values that are NaN or infinite; fill the gaps first")
         moments = moments_of(values, mean, std, self.config.scale_each)
+        if moments is None and values.dtype == torch.float64:
+            moments = self.scale.of_config(torch.float64)[:, None].expand(2, *values.shape[:2], 1)
         return self.to_working(self.scale(values, moments)), moments
 
     def to_working(self, scaled: Tensor) -> Tensor:
@@ -289,33 +298,21 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         spectrogram = spectrogram.to(self.time_frequency.gain.dtype)
         return self.time_frequency.inverse(spectrogram, length), spectrogram
 
-    def reconstruct(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
+    def reconstruct(self, values: Series, mean: Moment = None, std: Moment = None) -> Tensor:
         """`values` `(batch, channels, length)` as the codes tell them; see `encode`."""
         return self(values, mean, std).reconstruction
 
-    def embed(self, values: Tensor, mean: Moment = None, std: Moment = None) -> Tensor:
+    def embed(self, values: Series, mean: Moment = None, std: Moment = None) -> Tensor:
         """Features of `values` `(batch, channels, length)` for classifiers, `(batch, features)`.
 
         Average, maximum, standard deviation, and the average of each quarter of the time axis, of the continuous
         latents; with folded frequencies `multiscale_features`, which are stronger and many. Averaged over the channels
         where these are tokenized one by one. Scale each feature before you fit a classifier.
         """
+        values = as_series(values, self.config, self.device)
         working, _ = self._scaled(values, mean, std)
         if self.config.fold_frequencies:
             features = multiscale_features(working, self.time_frequency, self.encoder)  # type: ignore[arg-type]
         else:
             features = pooled(self.encode_spectrogram(self.time_frequency(working)), 4)
         return features.view(len(values), -1, features.shape[1]).mean(1)
-
-    def check_shape(self, values: Tensor) -> None:
-        """Raises `ValueError` for series of another number of channels or length than the model's."""
-        config = self.config
-        any_channels = config.length is None and config.channelwise
-        wanted = ("channels" if any_channels else config.num_channels, config.length or "length")
-        fits = values.ndim == 3 and len(values) and values.shape[1] and values.shape[2] >= 8
-        for axis, size in enumerate(wanted, 1):
-            fits = fits and (isinstance(size, str) or values.shape[axis] == size)
-        if not fits:
-            least = "" if config.length else ", of at least 8 samples"
-            found = tuple(values.shape)
-            raise ValueError(f"series must have the shape (batch, {wanted[0]}, {wanted[1]}){least}, found {found}")

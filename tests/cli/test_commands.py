@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from helpers.tiny import as_options
 from ncvqvae.cli.__main__ import main, run
-from ncvqvae.data.files import read_series, write_series
+from ncvqvae.data.files import write_series
+from ncvqvae.data.own_series import read_series
 from ncvqvae.training.run_folder import save
 
 
@@ -21,7 +22,7 @@ from ncvqvae.training.run_folder import save
 def test_sample_writes_series_with_labels_that_read_back_and_are_seeded(checkpoint, model, tmp_path, suffix):
     file = tmp_path / f"samples{suffix}"
     assert main(["sample", checkpoint, str(file), "-n", "5", "--label", "up", "--seed", "7"]) == 0
-    values, labels = read_series(file, num_channels=1)
+    values, labels, _ = read_series(file)
     expected = model.generate(5, labels="up", generator=torch.Generator().manual_seed(7))
     torch.testing.assert_close(values, expected, atol=1e-6, rtol=1e-5)
     assert labels == ["up"] * 5
@@ -37,7 +38,7 @@ def test_reconstruct_and_embed_go_through_files(checkpoint, model, tmp_path):
     values = torch.randn(6, 1, 40)
     np.savez(tmp_path / "in.npz", values=values.numpy(), labels=np.array(list("ababab")))
     assert main(["reconstruct", checkpoint, str(tmp_path / "in.npz"), str(tmp_path / "out.parquet")]) == 0
-    reconstruction, labels = read_series(tmp_path / "out.parquet", 1)
+    reconstruction, labels, _ = read_series(tmp_path / "out.parquet")
     torch.testing.assert_close(reconstruction, model.reconstruct(values).detach())
     assert labels == list("ababab")
     assert main(["embed", checkpoint, str(tmp_path / "out.parquet"), str(tmp_path / "features.csv")]) == 0
@@ -59,7 +60,7 @@ def test_a_tokenizer_for_all_series_takes_files_of_every_shape(base_tokenizer, s
     write_series(files[0], values, list("abcdef")[: shape[0]])
     assert main(["reconstruct", str(tmp_path / "base"), *map(str, files[:2])]) == 0
     expected = base_tokenizer.reconstruct(values).detach()
-    found, labels = read_series(files[1])
+    found, labels, _ = read_series(files[1])
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert labels == list("abcdef")[: shape[0]]
     scaled = ((expected - values) / values.std(-1, keepdim=True, correction=0)).square().mean()
@@ -81,8 +82,8 @@ def test_mistakes_in_series_for_it_get_one_line(base_tokenizer, mistake, tmp_pat
     cases = (
         (np.random.randn(2, 1, 7), "of at least 8 samples, found (2, 1, 7)"),
         (np.ones((2, 1, 40)), "a series is constant: give the mean and std to scale it by"),
-        (np.full((2, 40), np.nan), "NaN or infinite"),
-        (np.full((2, 40), np.inf), "NaN or infinite"),
+        (np.full((2, 40), np.nan), "series 0 holds nothing but NaN"),
+        (np.full((2, 40), np.inf), "series 0 holds infinite values"),
     )
     for values, message in cases:
         np.savez(tmp_path / "in.npz", values=values)
@@ -159,29 +160,29 @@ def test_mistakes_in_series_get_one_line(mistake, checkpoint, tmp_path):
     cases = (
         (np.zeros((2, 1, 39)), "must have the shape (batch, 1, 40), found (2, 1, 39)"),
         (np.zeros((2, 3, 40)), "must have the shape (batch, 1, 40), found (2, 3, 40)"),
-        (np.full((2, 1, 40), np.nan), "NaN or infinite"),
-        (np.full((2, 40), np.inf), "NaN or infinite"),
-        (np.zeros((0, 1, 40)), "holds no series"),
+        (np.full((2, 1, 40), np.nan), "series 0 holds nothing but NaN"),
+        (np.full((2, 40), np.inf), "series 0 holds infinite values"),
+        (np.zeros((0, 1, 40)), "there are no series"),
     )
     for values, message in cases:
         for command in ("reconstruct", "embed"):
             assert message in mistake(command, checkpoint, write(values), out)
     assert "there is no file" in mistake("embed", checkpoint, tmp_path / "none.csv", out)
     (tmp_path / "headless.csv").write_text("1,2,3\n4,5,6\n")
-    assert "its first line is a series" in mistake("embed", checkpoint, tmp_path / "headless.csv", out)
+    assert "is a series, not the names of the columns" in mistake("embed", checkpoint, tmp_path / "headless.csv", out)
     (tmp_path / "cut.npz").write_bytes(write(np.zeros((2, 1, 40))).read_bytes()[:-30])
     assert "does not hold series" in mistake("embed", checkpoint, tmp_path / "cut.npz", out)
     np.savez(tmp_path / "in.npz", values=np.zeros((3, 1, 40)), labels=np.array(["a"]))
-    assert "holds 1 labels for 3 series" in mistake("reconstruct", checkpoint, tmp_path / "in.npz", out)
+    assert "found 1 labels for 3 series" in mistake("reconstruct", checkpoint, tmp_path / "in.npz", out)
     (tmp_path / "words.csv").write_text("label,a\nx,hello\n")
-    assert "does not hold series" in mistake("embed", checkpoint, tmp_path / "words.csv", out)
+    assert "the column 'a' does not hold numbers" in mistake("embed", checkpoint, tmp_path / "words.csv", out)
     assert not out.exists()
 
 
 def test_samples_without_a_class_have_no_label_and_are_read_back_without(checkpoint, tmp_path):
     file = tmp_path / "samples.csv"
     assert main(["sample", checkpoint, str(file), "-n", "2", "--label", "null"]) == 0
-    assert read_series(file, 1)[1] is None
+    assert read_series(file)[1] is None
 
 
 def test_a_tokenizer_is_not_taken_for_a_generator(mistake, model, tmp_path):

@@ -4,24 +4,26 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from ncvqvae.data.columns import arrays, reader, windows
+from ncvqvae.data.columns import arrays, kind_of, reader, windows
+from ncvqvae.data.layout import Layout, find_columns
 from ncvqvae.data.own_series import load_series
 
 
 def stacked(columns, label=None):
     dataset = Dataset.from_dict(columns)
-    return np.stack(list(arrays(dataset, reader(dataset, label))))
+    kinds = {field.name: kind_of(field.type) for field in dataset.data.schema}
+    return np.stack(list(arrays(dataset, reader(find_columns(kinds, Layout(label=label), lambda name: False)))))
 
 
-def test_columns_are_samples_in_their_order_and_the_label_is_none_of_them():
-    found = stacked({"b": [1.0, 2.0], "a": [3.0, 4.0], "kind": ["x", "y"]}, "kind")
+def test_columns_are_samples_in_the_order_of_their_numbers_and_the_label_is_none_of_them():
+    found = stacked({"t10": [3.0, 4.0], "t9": [1.0, 2.0], "kind": ["x", "y"]}, "kind")
     assert found.tolist() == [[[1, 3]], [[2, 4]]]
 
 
 def test_columns_that_name_channel_and_sample_are_sorted_by_both():
     names = ["c1_0", "c0_10", "c0_2", "c0_0", "c1_10", "c1_2"]
     wrong = {name: [float(place)] for place, name in enumerate(names)}
-    with pytest.raises(ValueError, match="do not give each channel the same samples"):
+    with pytest.raises(ValueError, match="between c0_2 and c0_10 samples seem to be missing"):
         stacked(wrong)  # samples 1 and 3 to 9 are missing
     names = [f"c{channel}_{sample}" for sample in range(11) for channel in (1, 0)]
     found = stacked({name: [float(name[1]) * 100 + float(name[3:])] for name in names})
@@ -31,14 +33,14 @@ def test_columns_that_name_channel_and_sample_are_sorted_by_both():
 def test_integers_booleans_and_gaps_are_numbers():
     found = stacked({"values": [[1, None, 3], [0, 1, 1]]})
     assert found.dtype == np.float64 and np.isnan(found[0, 0, 1]) and found[1].tolist() == [[0, 1, 1]]
-    assert stacked({"a": [True, False], "b": [None, None]})[:, 0, 0].tolist() == [1, 0]
+    assert stacked({"t0": [True, False], "t1": [None, None]})[:, 0, 0].tolist() == [1, 0]
 
 
 def test_a_series_that_is_null_or_infinite_is_named():
     with pytest.raises(ValueError, match="a series is empty"):
         stacked({"values": [[1.0], None]})
     with pytest.raises(ValueError, match="series 2 holds infinite values"):
-        stacked({"a": [0.0, 1.0, float("inf")]})
+        stacked({"t0": [0.0, 1.0, float("inf")]})
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,13 @@ def write(kind, folder, labels):
 
 
 TABLES = ["wide frame", "long frame", "dataset", "wide dataset", "folder", ".npz"]
+WIDE = [".csv", ".parquet"]
 TABLES += [".csv", ".long.csv", ".parquet", ".long.parquet", ".nested.parquet"]
 
 
 @pytest.mark.parametrize("labels", [LABELS, None], ids=["labelled", "unlabelled"])
 @pytest.mark.parametrize("kind", [*TABLES, "tensor", "list", ".npy"])
 def test_each_source_gives_the_dataset_that_the_array_gives(kind, labels, tmp_path):
-    array = kind in ("tensor", "list", ".npy")
     expected_labels = None if kind == ".npy" else labels
     found = load_series(write(kind, tmp_path, labels), labels=labels if kind in ("tensor", "list") else None)
     expected = series_dataset(VALUES, expected_labels)
@@ -99,7 +99,11 @@ def test_each_source_gives_the_dataset_that_the_array_gives(kind, labels, tmp_pa
         assert (one is None and other is None) or torch.equal(one, other)
     missing = "2 missing values interpolated"
     classes = "no classes" if expected_labels is None else "3 classes (null: 1, run: 2, walk: 3)"
-    assert describe(found) == f"6 series of 9 samples, 2 channels, {classes}, {missing}", array
+    said = describe(found)
+    assert said.startswith(f"6 series of 9 samples, 2 channels, {classes}, {missing}")
+    rows = {"wide": "a series in each row (c0_0 ... c1_8)", "long": "a value in each row"}
+    for layout, row in rows.items():
+        assert (f"read from a table with {row}" in said) == (layout in kind or (layout == "wide" and kind in WIDE))
 
 
 def test_one_channel_needs_no_names_and_whole_float32_series_are_not_copied():
@@ -111,7 +115,7 @@ def test_one_channel_needs_no_names_and_whole_float32_series_are_not_copied():
     )
     assert to_tensors(frame)[0].tolist() == to_tensors(flat)[0].tolist() == values.tolist()
     assert to_tensors(flat)[1].tolist() == [0, 1] * 3
-    assert describe(frame) == "6 series of 9 samples, 1 channel, no classes, no missing values"
+    assert describe(frame).startswith("6 series of 9 samples, 1 channel, no classes, no missing values, read from")
     made = load_series(frame)
     address = [part.data.column("values").chunk(0).flatten().flatten().buffers()[1].address for part in (made, frame)]
     assert address[0] == address[1]
@@ -123,7 +127,7 @@ def test_series_of_unequal_length_are_stretched_as_everywhere():
     for source in (arrays, pd.DataFrame(rows), Dataset.from_dict({"values": [one[0].tolist() for one in arrays]})):
         found = load_series(source)
         assert to_tensors(found)[0][:, 0].tolist() == [[0, 1, 2, 3, 4]] * 2
-        assert describe(found).endswith("no missing values, 1 series stretched to the longest")
+        assert "no missing values, 1 series stretched to the longest" in describe(found)
 
 
 def test_times_of_a_long_table_are_sorted_as_numbers_or_dates():
@@ -205,15 +209,15 @@ def test_a_dataset_of_the_hub_is_named_by_its_id(hub, tmp_path):
 
 CASES = [
     (lambda: "nowhere.csv", {}, "there is no file nowhere.csv"),
-    (lambda: "mine.xlsx", {}, "mine.xlsx is not a file that ends in .csv, .parquet, .npy, .npz"),
+    (lambda: "mine.xlsx", {}, "mine.xlsx is not a file that ends in .csv, .tsv, "),
     (lambda: wide(), {"label_column": "kind"}, "there is no label column 'kind'; the columns are c0_0, c0_1"),
-    (lambda: wide().assign(c0_0="x"), {}, "the column 'c0_0' holds .*string, not numbers"),
+    (lambda: wide().assign(c0_0="x"), {}, "the column 'c0_0' does not hold numbers: name the classes"),
     (lambda: wide().drop(columns="c1_3"), {}, "do not give each channel the same samples"),
-    (lambda: wide().reset_index(names="id"), {}, "the column 'id' names the rows and is not a sample"),
+    (lambda: wide().assign(id=[1, 1, 1, 2, 2, 2]), {}, "rows share values of 'id', .* add --id-column id"),
     (lambda: wide().iloc[:0], {}, "the table is empty"),
     (lambda: VALUES[:0], {}, "the array is empty"),
     (lambda: VALUES[0, 0], {}, r"values must be \(series, length\)"),
-    (lambda: np.array([["a"]]), {}, "series must be numbers"),
+    (lambda: np.array([["a"]]), {}, "series must be real numbers"),
     (lambda: np.full((2, 5), NAN), {}, "series 0 holds nothing but NaN"),
     (lambda: np.array([[0.0, 1], [0, np.inf]]), {}, "series 1 holds infinite values"),
     (lambda: VALUES, {"window": 10}, "the window of 10 samples is longer than series 0, of 9"),
@@ -223,12 +227,12 @@ CASES = [
     (lambda: VALUES, {"label_column": "label"}, "arrays have no columns"),
     (lambda: wide(), {"labels": LABELS}, "labels belong to an array"),
     (lambda: wide(labels=["", *LABELS[1:]]), {}, "a series has no label"),
-    (lambda: pd.concat([long(), long()[:1]]), {}, "two values for id s0, time 0, channel ch0"),
-    (lambda: long().assign(extra=1.0), {}, "a long table has no column 'extra'"),
-    (lambda: long().assign(value="x"), {}, "the column 'value' holds more than numbers"),
+    (lambda: pd.concat([long(), long()[:1]]), {}, "two rows for id s0, time 0, channel ch0"),
+    (lambda: long().assign(extra=1.0), {}, "has one of values: found value, extra; name it"),
+    (lambda: long().assign(value="x"), {}, "the column 'value' does not hold numbers"),
     (lambda: long().assign(label=np.arange(108) % 2), {}, "has several labels"),
-    (lambda: long().assign(time="soon"), {}, "the column 'time' holds neither numbers nor dates"),
-    (lambda: Dataset.from_dict({"values": [["a"]]}), {}, "must hold lists of numbers"),
+    (lambda: long().assign(time="soon"), {}, "row 1 of the column 'time' holds 'soon'; expected a number or a date"),
+    (lambda: Dataset.from_dict({"values": [["a"]]}), {}, "the column 'values' does not hold numbers"),
     (lambda: Dataset.from_dict({"values": [[[1.0, 2.0], [1.0]]]}), {}, "channels of unequal lengths"),
     (lambda: 5, {}, "cannot read series from a int"),
 ]

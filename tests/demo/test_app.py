@@ -16,7 +16,8 @@ from helpers.places import MODEL_CARDS, SPACES
 from helpers.processes import in_a_fresh_process, served
 from helpers.tiny import TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
-from ncvqvae.data.files import read_series, write_series
+from ncvqvae.data.files import write_series
+from ncvqvae.data.own_series import read_series
 from ncvqvae.training.run_folder import save
 
 
@@ -55,7 +56,7 @@ def message(client, **inputs):
 def test_a_seed_means_what_it_means_to_the_model(client, model):
     said, *pictures, csv = client.predict(num_samples=5, label="up", num_steps=4, seed=7, api_name="/generate")
     wanted = model.generate(5, "up", num_steps=4, generator=torch.Generator().manual_seed(7))
-    values, labels = read_series(csv, 1)
+    values, labels, _ = read_series(csv)
     torch.testing.assert_close(values, wanted)
     assert labels == ["up"] * 5
     assert said.startswith("5 series in ")
@@ -64,7 +65,7 @@ def test_a_seed_means_what_it_means_to_the_model(client, model):
 
 def test_all_classes_come_at_their_shares(client, model):
     *_, csv = client.predict(num_samples=40, api_name="/generate")
-    labels = read_series(csv, 1)[1]
+    labels = read_series(csv)[1]
     assert set(labels) == {"down", "up"} and labels.count("up") > labels.count("down")
 
 
@@ -80,7 +81,7 @@ def test_an_uploaded_file_is_reconstructed(client, model, tmp_path):
         write_series(tmp_path / f"mine.{ending}", values, ["a", "b", "a"])
         file = gradio_client.handle_file(tmp_path / f"mine.{ending}")
         said, *pictures, csv = client.predict(file=file, api_name="/reconstruct")
-        found, labels = read_series(csv, 1)
+        found, labels, _ = read_series(csv)
         torch.testing.assert_close(found, model.reconstruct(values), rtol=1e-4, atol=1e-4)
         assert labels == ["a", "b", "a"] and said.startswith("3 series, mean squared error ")
         assert len(pictures) == 2 and all(map(is_picture, pictures))
@@ -90,7 +91,7 @@ def test_pasted_numbers_are_reconstructed(client, model):
     values = torch.randn(2, 1, 40)
     text = "[" + "\n".join(", ".join(map(str, series.tolist())) for series in values[:, 0]) + "]"
     *_, csv = client.predict(text=text, api_name="/reconstruct")
-    torch.testing.assert_close(read_series(csv, 1)[0], model.reconstruct(values), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(read_series(csv)[0], model.reconstruct(values), rtol=1e-4, atol=1e-4)
 
 
 def test_what_is_wrong_is_said_in_one_line(client, tmp_path):
@@ -102,7 +103,7 @@ def test_what_is_wrong_is_said_in_one_line(client, tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text("1,2,3\n4,5,6\n")
     file = gradio_client.handle_file(bad)
-    assert message(client, file=file, **ask).startswith("bad.csv does not hold series (its first line is a series")
+    assert message(client, file=file, **ask).startswith("the first line of bad.csv is a series")
     assert message(client, file=file, text="1 2 3", **ask) == "give a file or numbers, not both"
     ask = {"api_name": "/generate"}
     assert message(client, seed=None, **ask) == "give a seed, a whole number such as 0"
@@ -118,7 +119,7 @@ def test_another_checkpoint_is_loaded(client, pretraining_model, tmp_path):
     assert "**other**" in about and "c (60%)" in about and steps == 3
     assert [name for name, _ in classes["choices"]] == ["all classes", "a", "b", "c"]
     *_, csv = client.predict(str(tmp_path / "other"), label="c", num_samples=2, api_name="/generate")
-    assert read_series(csv, 1)[1] == ["c", "c"]
+    assert read_series(csv)[1] == ["c", "c"]
 
 
 def test_a_checkpoint_that_is_none_is_said_in_one_line(client, tmp_path):
@@ -148,10 +149,10 @@ def test_channels_and_missing_classes_are_no_trouble(tmp_path):
     prior = TINY_PRIOR | {"id2label": None, "label_shares": None}
     save(MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **prior), tmp_path / "plain")
     *_, csv = generate(str(tmp_path / "plain"), num_samples=2)
-    values, labels = read_series(csv, 2)
+    values, labels, _ = read_series(csv)
     assert values.shape == (2, 2, 40) and labels is None
     *_, csv = reconstruct(str(tmp_path / "plain"), csv)
-    assert read_series(csv, 2)[0].shape == (2, 2, 40)
+    assert read_series(csv)[0].shape == (2, 2, 40)
 
 
 def test_the_space_starts_with_the_checkpoint_of_its_variable_or_of_its_option(checkpoint, monkeypatch):

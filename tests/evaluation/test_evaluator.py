@@ -12,8 +12,9 @@ from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEModel
 from ncvqvae.cli.__main__ import main
 from ncvqvae.data.series import to_tensors
 from ncvqvae.evaluation.comparison import Comparison
-from ncvqvae.evaluation.evaluator import check_dataset, evaluate, generate
+from ncvqvae.evaluation.evaluator import check_dataset, evaluate
 from ncvqvae.evaluation.fcn import FCN, evaluation_network, save_fcn, train_fcn
+from ncvqvae.evaluation.generation import generate
 from ncvqvae.evaluation.measures import SECTIONS
 from ncvqvae.evaluation.report import headline_table, legend, published_results, standing, verdicts, write_report
 from ncvqvae.training.run_folder import save
@@ -219,7 +220,7 @@ def test_the_network_that_is_trained_here_is_trained_once(dataset, tmp_path, mon
     network, facts = evaluation_network("toy", train, 2)
     monkeypatch.setattr("ncvqvae.evaluation.fcn.train_fcn", None)  # a second training would fail
     again, _ = evaluation_network("toy", train, 2)
-    assert facts["source"] == "trained here" and facts["file"].startswith(str(tmp_path))
+    assert facts["source"] == "trained here" and (tmp_path / "ncvqvae" / "fcn" / facts["file"]).is_file()
     assert all(torch.equal(left, right) for left, right in zip(network.parameters(), again.parameters(), strict=True))
     with pytest.raises(TypeError):  # other data, another network
         evaluation_network("toy", (train[0] + 1, train[1]), 2)
@@ -239,14 +240,11 @@ def test_series_that_are_not_finite_are_refused(model):
     [
         (split(6, 0, length=30), "takes series of 1 channels x 40 samples, the dataset has 1 x 30"),
         (split(6, 0, names=["left", "right"]), "classes are down, up; the dataset's left, right"),
-        (split(6, 0).remove_columns("label"), "evaluation needs a column 'label'"),
     ],
 )
 def test_data_of_another_kind_is_refused_in_one_line(model, other, message):
-    values, labels = to_tensors(other)
-    names = other.features["label"].names if labels is not None else []
     with pytest.raises(ValueError, match=message):
-        check_dataset(model, values, names)
+        check_dataset(model, to_tensors(other)[0], other.features["label"].names)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from helpers.environments import environment_with
 from helpers.places import MODEL_CARDS
 from helpers.processes import generate_as_a_stranger
 from ncvqvae.cli.__main__ import main
-from ncvqvae.evaluation.report import CAPTIONS, render
+from ncvqvae.evaluation.pictures import CAPTIONS
+from ncvqvae.evaluation.report import render
 from ncvqvae.hub.card import render_card
 from ncvqvae.hub.publish import WANTED, check_checkpoint
 

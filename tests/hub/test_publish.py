@@ -44,7 +44,8 @@ def evaluated(tmp_path_factory):
     networks = tmp_path_factory.mktemp("fcn")
     save_fcn(train_fcn(*to_tensors(dataset["train"]), 2, num_steps=20), networks / "None.safetensors", "toy")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ncvqvae.evaluation.classification.LEAST_STEPS", 2)
+        for name, number in (("LEAST_STEPS", 2), ("EPOCHS", 0), ("LEAST_SYNTHETIC", 60)):
+            patch.setattr(f"ncvqvae.evaluation.classification.{name}", number)
         result = evaluate(model, dataset, networks, num_seeds=1)
     digest = (folder / "model.sha256").read_text().strip()
     facts = {"checkpoint": "ncvqvae-toy", "dataset": "GunPoint", "seeds": [0], "command": "-"}
@@ -195,6 +196,14 @@ def trained_on(name):
     return edit
 
 
+def starting_from(checkpoint):
+    def edit(folder):
+        with open(folder / "recipe.yaml", "a") as file:
+            file.write(f"start: {checkpoint}\n")
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("change", "repo_id", "message"),
     [
@@ -212,7 +221,8 @@ def trained_on(name):
         (lambda folder: (folder / "metrics.json").write_text("{}"), "org/name", "metrics.json lacks 'checkpoint'"),
         (change("metrics.json", network=None), "org/name", "metrics.json lacks 'network'"),
         (change("metrics.json", dataset="FordA"), "org/name", "metrics.json is of FordA, the checkpoint of GunPoint"),
-        (trained_on(None), "org/name", "was trained on no dataset of the archive"),
+        (trained_on(None), "org/name", "metrics.json is of GunPoint, the checkpoint of series of your own"),
+        (starting_from("/home/me/mine"), "org/name", "starts from /home/me/mine, a folder of this machine"),
         (lambda folder: (folder / "recipe.yaml").unlink(), "org/name", "lacks recipe.yaml"),
         (lambda folder: (folder / "nearest.png").unlink(), "org/name", "lacks nearest.png"),
         (lambda folder: (folder / "config.json").unlink(), "org/name", "lacks config.json"),

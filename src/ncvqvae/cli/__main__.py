@@ -5,17 +5,18 @@ import difflib
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..runtime import first_line, is_first_process, print_failure, user_errors
-from . import inference, pretraining, publishing, training
+from . import evaluation, inference, pretraining, publishing, training
 
 
 COMMANDS = (
     *(training.add_train, training.add_finetune, pretraining.add_pretrain),
     *(inference.add_sample, inference.add_reconstruct, inference.add_embed, inference.add_info, inference.add_demo),
-    *(publishing.add_evaluate, publishing.add_publish, publishing.add_publish_data, publishing.add_publish_space),
+    *(evaluation.add_evaluate, publishing.add_publish, publishing.add_publish_data, publishing.add_publish_space),
 )
 
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(function: Callable[[argparse.Namespace], None], options: argparse.Namespace, name: str) -> int:
     """Calls a command and returns its exit code: 2, with one line and no trace, for what a user can put right."""
+    warnings.formatwarning = lambda message, *_: f"{name}: warning: {message}\n"
     try:
         function(options)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:

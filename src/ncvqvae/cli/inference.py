@@ -4,6 +4,8 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from .own_series import KINDS, add_reading_options, load_own, reading
+
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from ..models.modeling_ncvqvae import NCVQVAEModel
 
 CHECKPOINT = "a folder or an id on the Hub; ncvqvae-base comes with the package"
-INPUT = "file of series: .csv or .parquet (a series in a row, perhaps with a column 'label') or .npz"
 OUTPUT = "file to write: .csv, .npz or .parquet"
 
 
@@ -120,13 +121,47 @@ def embed(options: argparse.Namespace) -> None:
 
 def add_info(commands: Any) -> None:
     parser = commands.add_parser(
-        "info", help="print what is in a checkpoint", description="Print what is in a checkpoint."
+        "info",
+        help="print what is in a checkpoint, or in series of your own",
+        description="Print what is in a checkpoint, or what is read from series of your own, so that you can look "
+        "before you train.",
     )
     parser.set_defaults(run=info)
-    parser.add_argument("checkpoint", help=CHECKPOINT)
+    add = parser.add_argument
+    add("checkpoint", nargs="?", help=f"{CHECKPOINT} (or use --data)")
+    add("--data", metavar="SOURCE", help=f"your own series: {KINDS}")
+    add("--test", metavar="SOURCE", help="your own test series, of the same kinds")
+    add("--picture", metavar="FILE", help="draw some of the series into a .png")
+    add_reading_options(add)
 
 
 def info(options: argparse.Namespace) -> None:
+    given = reading(options) | {name: True for name in ("test", "picture") if getattr(options, name) is not None}
+    if (options.checkpoint is None) == (options.data is None):
+        raise ValueError("name either a checkpoint or, with --data, series of your own")
+    if options.data is not None:
+        _info_of_data(options)
+    elif given:
+        raise ValueError(f"--{next(iter(given)).replace('_', '-')} is for series of your own; name them with --data")
+    else:
+        _info_of_checkpoint(options)
+
+
+def _info_of_data(options: argparse.Namespace) -> None:
+    name, data = load_own(options)
+    if options.picture is None:
+        return
+    from ..data.series import to_tensors
+    from ..data.training_split import subsample
+    from ..evaluation.plots import plot_series
+
+    values, labels = to_tensors(subsample(data["train"]))
+    names = data["train"].features["label"].names if labels is not None else []
+    plot_series(values, labels, names, f"{name}: {len(data['train'])} series", options.picture)
+    print(f"picture: {options.picture}")
+
+
+def _info_of_checkpoint(options: argparse.Namespace) -> None:
     from ..inference import load_checkpoint
     from ..models.configuration_maskgit import MaskGITConfig
 
@@ -196,18 +231,20 @@ def demo(options: argparse.Namespace) -> None:
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help=CHECKPOINT)
-    parser.add_argument("input", help=INPUT)
+    parser.add_argument("input", help=f"series: {KINDS}")
     parser.add_argument("output", help=OUTPUT)
+    add_reading_options(parser.add_argument)
 
 
 def _load_with_series(
     options: argparse.Namespace,
 ) -> "tuple[MaskGITForTimeSeriesGeneration | NCVQVAEModel, Tensor, list[str] | None]":
-    from ..data.files import check_output, read_series
+    from ..data.files import check_output
+    from ..data.own_series import read_series
     from ..inference import load_checkpoint
 
     check_output(options.output)
     model = load_checkpoint(options.checkpoint)
-    config = getattr(model.config, "tokenizer_config", model.config)
-    any_channels = config.channelwise and config.length is None
-    return model, *read_series(options.input, None if any_channels else config.num_channels)
+    values, labels, description = read_series(options.input, **reading(options))
+    print(description)
+    return model, values, labels

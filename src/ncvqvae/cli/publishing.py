@@ -1,4 +1,4 @@
-"""Commands that measure and publish: evaluate, publish, publish-data, publish-space."""
+"""Commands that publish: publish, publish-data, publish-space."""
 
 import argparse
 from pathlib import Path
@@ -6,124 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from ..evaluation.evaluator import Model
     from ..hub.publish import Sent
 
 DATA_DIR = "folder of the archive (default: the package aeon provides the dataset)"
-
-
-def add_evaluate(commands: Any) -> None:
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure a checkpoint, next to the published models",
-        description="Measure a checkpoint. Writes metrics.json, report.md and pictures, in minutes on two cores. "
-        "A tokenizer for all series, such as ncvqvae-base, is measured on all sets at hand, without training on them.",
-    )
-    parser.set_defaults(run=evaluate)
-    add = parser.add_argument
-    add("checkpoint", help="a folder or an id on the Hub")
-    add("--dataset", metavar="NAME", help="dataset of the archive (default: the one that the checkpoint names)")
-    add("--data-dir", metavar="DIR", help=DATA_DIR)
-    add("--fcn", metavar="DIR", help="folder of evaluation networks, NAME.safetensors (default: trained and cached)")
-    add("--seeds", type=int, default=3, metavar="N", help="number of seeds for everything random (default: 3)")
-    add("--only", choices=["tokenizer"], help="measure stage 1 alone: reconstruction, codes, probes")
-    add("--out", metavar="DIR", help="folder of the report (default: report/NAME-OF-CHECKPOINT)")
-
-
-def evaluate(options: argparse.Namespace) -> None:
-    from ..training.run_folder import check_writable
-
-    model = _load_part(options.checkpoint, options.only)
-    tokenizer = getattr(model.config, "tokenizer_config", model.config)
-    folder = Path(options.out or Path("report") / Path(options.checkpoint).resolve().name)
-    check_writable(folder)
-    measure = _evaluate_zero_shot if tokenizer.length is None else _evaluate_on_one_set
-    measure(options, model, folder)
-
-
-def _evaluate_on_one_set(options: argparse.Namespace, model: "Model", folder: Path) -> None:
-    import time
-
-    from ..data.ucr import load_ucr
-    from ..evaluation.evaluator import evaluate as evaluate_model
-    from ..evaluation.report import published_results, verdicts, write_report
-    from ..models.precision import fast_bfloat16
-
-    start = time.perf_counter()
-    name = options.dataset or getattr(model.config, "tokenizer_config", model.config).dataset_name
-    if name is None:
-        raise ValueError(f"{options.checkpoint} does not name its dataset; name one with --dataset")
-    result = evaluate_model(model, load_ucr(name, options.data_dir), options.fcn, options.seeds)
-    folder.mkdir(parents=True, exist_ok=True)
-    facts = _facts(options, model) | {
-        "dataset": name,
-        "classifiers_trained_in": "bfloat16" if fast_bfloat16(model.device) else "float32",
-        "seeds": [] if options.only else list(range(options.seeds)),
-        "sampling": {key: value for key, value in model.config.to_dict().items() if key.startswith("sampling_")},
-    }
-    write_report(result, model, facts, folder)
-    published = {key: part.get(name, {}) for key, part in published_results().items() if key != "about"}
-    print(f"{facts['checkpoint']} on {name}, {time.perf_counter() - start:.0f} s")
-    for sentence in verdicts(result.scores, published):
-        print(f"  {sentence}")
-    for what, why in result.not_measured.items():
-        print(f"  not measured: {what}: {why}")
-    print(f"report: {folder}/report.md    figures: {folder}/metrics.json")
-
-
-def _evaluate_zero_shot(options: argparse.Namespace, model: "Model", folder: Path) -> None:
-    """Measures a tokenizer for all series on every set at hand, or on the one that is named."""
-    from ..evaluation.zero_shot import seen_sets, sets_at_hand, write_zero_shot, zero_shot
-    from ..inference import find_checkpoint
-    from ..runtime import digest
-
-    archive, fcn = (Path(name) if name else None for name in (options.data_dir, options.fcn))
-    seen = seen_sets(Path(find_checkpoint(options.checkpoint)))
-    names = [options.dataset] if options.dataset else sets_at_hand(archive)
-    tokenizer: Any = getattr(model, "tokenizer", model)
-    facts = _facts(options, model) | {"tokenizer_sha256": digest(tokenizer.state_dict().values())}
-    del facts["weights_sha256"]  # a prior may come later, and changes no figure
-    rows = []
-    for row in zero_shot(tokenizer, archive, fcn, names, seen):
-        rows.append(row)
-        fid = "" if row.reconstruction_fid is None else f"reconstruction FID {row.reconstruction_fid:.2f}, "
-        print(f"  {row.name}: {fid}ridge on embed {row.ridge:.3f}, MiniROCKET {row.minirocket:.3f}", flush=True)
-    write_zero_shot(rows, facts, folder)
-    print(f"report: {folder}/report.md    figures: {folder}/metrics.json")
-
-
-def _facts(options: argparse.Namespace, model: "Model") -> dict[str, Any]:
-    """What `metrics.json` says about the checkpoint and the command."""
-    import hashlib
-    from datetime import UTC, datetime
-
-    from ..inference import find_checkpoint
-
-    checkpoint = Path(find_checkpoint(options.checkpoint))
-    weights = checkpoint / "model.safetensors"
-    return {
-        "checkpoint": checkpoint.resolve().name,
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
-        "created": datetime.now(UTC).date().isoformat(),
-        "command": options.command_line,
-        "device": str(model.device),
-    }
-
-
-def _load_part(checkpoint: str, only: str | None) -> "Model":
-    from ..inference import is_tokenizer, load_model
-    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
-    from ..models.modeling_ncvqvae import NCVQVAEModel
-
-    if only == "tokenizer":
-        return load_model(NCVQVAEModel, checkpoint)
-    if is_tokenizer(checkpoint):
-        model = load_model(NCVQVAEModel, checkpoint)
-        if model.config.length is None:
-            return model
-        missing = "a tokenizer without a prior, so FID, IS, CAS and whatever else is generated cannot be measured"
-        raise ValueError(f"{checkpoint} is {missing}; --only tokenizer measures reconstruction, codes and probes")
-    return load_model(MaskGITForTimeSeriesGeneration, checkpoint)
 
 
 def add_publish(commands: Any) -> None:

@@ -1,6 +1,5 @@
 """Finds series in the columns of a dataset, and converts them to the columns that training reads."""
 
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -8,65 +7,53 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features
 
-from .readers import LONG
+from .layout import Columns, Kind
 from .series import fill_series, values_column
 
 
 CHUNK_BYTES = 2**24  # bytes of the source that are in memory at a time
-VERSION = 1  # raise it whenever the output of `convert` changes: it is part of the cache's key
+VERSION = 2  # raise it whenever the output of `convert` changes: it is part of the cache's key
 
 Reader = Callable[[pa.Table], Iterator[np.ndarray]]
 
 
-def reader(dataset: Dataset, label: str | None) -> Reader:
-    """A function from a part of the dataset to its series `(channels, length)`, float64.
-
-    Raises:
-        ValueError: for columns that hold no numbers, or are no samples.
-    """
-    schema = dataset.data.schema
-    if "values" in dataset.column_names:
-        kind = leaf = schema.field("values").type
-        while pa.types.is_nested(leaf) or isinstance(leaf, pa.ExtensionType):
-            leaf = leaf.storage_type if isinstance(leaf, pa.ExtensionType) else leaf.value_type
-        if leaf == kind or not _is_number(leaf):
-            raise ValueError(f"the column 'values' must hold lists of numbers, found {kind}")
-        return _nested
-    columns = [name for name in dataset.column_names if name != label]
-    for name in columns:
-        if name in LONG["series"] or name.startswith(("Unnamed: ", "__index_level_")):
-            raise ValueError(f"the column {name!r} names the rows and is not a sample; leave it out of a wide table")
-        if not _is_number(kind := schema.field(name).type):
-            raise ValueError(f"the column {name!r} holds {kind}, not numbers; if it is the label column, name it")
-    if not columns:
-        raise ValueError("the table has no column of samples")
-    return partial(_wide, columns=_by_channel(columns))
-
-
-def _by_channel(columns: list[str]) -> list[list[str]]:
-    """The columns of each channel. There is one channel unless the columns are called c0_0, c0_1, ..."""
-    places = [re.fullmatch(r"c(\d+)_(\d+)", name) for name in columns]
-    if not all(places):
-        return [columns]
-    placed = {(int(place[1]), int(place[2])): place[0] for place in places}
-    channels = max(placed)[0] + 1
-    length = len(columns) // channels
-    if sorted(placed) != [(channel, sample) for channel in range(channels) for sample in range(length)]:
-        raise ValueError("the columns c0_0, c0_1, ... do not give each channel the same samples")
-    return [[placed[channel, sample] for sample in range(length)] for channel in range(channels)]
-
-
-def _is_number(kind: pa.DataType) -> bool:
+def kind_of(kind: pa.DataType) -> Kind:
+    """What a column of Arrow holds."""
+    leaf = kind
+    while pa.types.is_nested(leaf) or isinstance(leaf, pa.ExtensionType):
+        if pa.types.is_struct(leaf) or pa.types.is_map(leaf):
+            return "other"
+        leaf = leaf.storage_type if isinstance(leaf, pa.ExtensionType) else leaf.value_type
     types = pa.types
-    return any(is_kind(kind) for is_kind in (types.is_floating, types.is_integer, types.is_boolean, types.is_null))
+    if not any(is_kind(leaf) for is_kind in (types.is_floating, types.is_integer, types.is_boolean, types.is_null)):
+        return "other"
+    return "number" if leaf == kind else "list"
 
 
-def _nested(table: pa.Table) -> Iterator[np.ndarray]:
-    column = table["values"].combine_chunks()
-    for row in column.storage if isinstance(column, pa.ExtensionArray) else column:
-        if row.values is None:
-            raise ValueError("a series is empty: its 'values' are null")
-        channels = [one.values for one in row.values] if pa.types.is_nested(row.values.type) else [row.values]
+def reader(columns: Columns, missing: float | None = None) -> Reader:
+    """A function from a part of a dataset with a series in each row to its series `(channels, length)`, float64.
+
+    The number `missing` becomes NaN.
+    """
+    names = [name for (name, *_) in columns.values]
+    read = partial(_nested, names=names) if columns.rows == "lists" else partial(_wide, columns=columns.values)
+    return read if missing is None else partial(_without, read=read, missing=missing)
+
+
+def _without(table: pa.Table, read: Reader, missing: float) -> Iterator[np.ndarray]:
+    return (np.where(series == missing, np.nan, series) for series in read(table))
+
+
+def _nested(table: pa.Table, names: list[str]) -> Iterator[np.ndarray]:
+    """The series of a column of `(channels, length)` or `(length,)`, or of a column for each channel."""
+    parts = [table[name].combine_chunks() for name in names]
+    rows = [part.storage if isinstance(part, pa.ExtensionArray) else part for part in parts]
+    for row in zip(*rows, strict=True):
+        channels: list = []
+        for cell in row:
+            if cell.values is None:
+                raise ValueError("a series is empty: its values are null")
+            channels += [one.values for one in cell.values] if pa.types.is_nested(cell.values.type) else [cell.values]
         if None in channels or len({len(one) for one in channels}) > 1:
             raise ValueError("a series has channels of unequal lengths")
         yield np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in channels])
@@ -128,16 +115,18 @@ def convert(
     window: int | None,
     stride: int | None,
     sources: str | None,
+    double: bool,
     version: int,
 ) -> pa.Table:
     """Converts a part of a dataset: fills gaps, stretches to `length` or cuts windows, and turns classes into `ids`.
 
-    `sources` names the column of the series' numbers, if the dataset holds windows already.
+    `sources` names the column of the series' numbers, if the dataset holds windows already. `double` keeps float64.
     """
     filled = [fill_series(series, padded, length) for series in read(table)]
     cut = [windows(series, window, stride) if window else [series] for series in filled]
     counts = [len(parts) for parts in cut]
-    columns = {"values": values_column(np.stack([part for parts in cut for part in parts]).astype(np.float32))}
+    stacked = np.stack([part for parts in cut for part in parts])
+    columns = {"values": values_column(stacked if double else stacked.astype(np.float32))}
     if label:
         columns["label"] = pa.array(np.repeat([ids[one] for one in table[label].to_pylist()], counts))
     if sources or window:

@@ -1,15 +1,19 @@
 """A user's own series as datasets to train on, whole or cut into windows, and a description of them."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Value
+from torch import Tensor
 
 from ..runtime import bars_for_terminals
 from .columns import arrays, converted, reader
 from .labels import label_name, sort_labels
-from .readers import Source, open_source
-from .series import read_labels, series_features, survey
+from .layout import Layout, some
+from .readers import Opened, Source, open_source
+from .series import read_labels, series_features, survey, to_tensors
 from .streaming import StreamedValues, column_array
 
 
@@ -21,53 +25,81 @@ def load_series(
     window: int | None = None,
     stride: int | None = None,
     test: Source | None = None,
+    *,
+    id_column: str | None = None,
+    time_column: str | None = None,
+    value_columns: Sequence[str] | None = None,
+    channel_column: str | None = None,
+    channels_last: bool = False,
+    day_first: bool | None = None,
+    missing_value: float | None = None,
+    drop_rare_classes: bool = False,
 ) -> Dataset | DatasetDict:
     """Your own series as a dataset to train on.
 
     Datasets and parquet files that are larger than memory stay on disk. Gaps are NaN or empty. `fill_gaps` says how
-    gaps are filled and unequal lengths are made equal; it sees all splits together.
+    gaps are filled and unequal lengths are made equal; the length is that of the longest training series.
 
     Args:
         source: one of
 
             - an array or tensor, `(series, length)` or `(series, channels, length)`, or a list of `(channels, length)`
               of unequal lengths;
-            - a DataFrame or the path of a `.csv` or `.parquet`. Wide: a series in a row, a sample in a column, in
-              their order; several channels in columns `c0_0, c0_1, ..., c1_0, ...`. Long: a value in a row, with
-              the columns `series` (or `id`, `unique_id`, `item_id`), `time` (`timestamp`, `ds`), `value` (`y`,
-              `target`) and perhaps `channel`; samples are in the order of time, and its steps count as equal;
-            - the path of a `.npy`, or of a `.npz` with `values` and perhaps `labels`;
+            - a table: a DataFrame, whose index may hold times, or series and times; a polars or pyarrow table; the
+              path of a `.csv`, `.tsv` or `.txt`, also `.gz`, or of a `.parquet`. A row is a series, its samples in
+              the columns `t0, t1, ...`, or for several channels `acc_x_0, acc_x_1, ..., acc_y_0, ...`; or a row is a
+              time, of the series that the column `id` names or of one recording, with a channel in each column; or a
+              row is one value, and the column `channel` says of which channel;
+            - the path of a `.npy`, of a `.npz` with `values` and perhaps `labels`, of a `.ts` or an `.arff`;
+            - a list of DataFrames, a recording each, with a time in each row;
             - a `datasets.Dataset` or `DatasetDict`, a folder that `save_to_disk` wrote, or `org/name` or
-              `org/name:config` on the Hub: a column `values` of `(channels, length)` or `(length,)`, or a table.
+              `org/name:config` on the Hub: a column `values` of `(channels, length)` or `(length,)`, a column of
+              lists for each channel, or a table.
         labels (*optional*): the class of each series of an array.
-        label_column (*optional*, defaults to `label` if there is one): names the column of the classes, of any type.
+        label_column (*optional*, defaults to `label` or `class` in any case): the column of the classes.
         window (*optional*, in samples): cuts each series into windows of this length that start at the multiples of
             `stride`; the last one ends at the series' last sample, and may overlap the one before. A window has the
             label of its series. The column `series` has that series' number, so that training holds out whole series.
         stride (*optional*, in samples, defaults to `window`): from one window's start to the next.
         test (*optional*): another source, which becomes the split `test` beside `train`.
+        id_column (*optional*, defaults to `id`, `series`, `unique_id`, ...): the column that says which series a row
+            belongs to. Series are in the order of their ids, numbers as numbers.
+        time_column (*optional*, defaults to `time`, `timestamp`, `date`, `ds`, ...): numbers, dates or durations;
+            see `read_times`. Steps count as equal.
+        value_columns (*optional*, defaults to all other columns of numbers): the columns to read, in this order.
+            Without it, channels are in the order of their names, wherever they stand.
+        channel_column (*optional*, defaults to `channel`, `sensor`, `variable`, ...): of a table with one value a row.
+        channels_last: whether arrays are `(series, length, channels)`.
+        day_first (*optional*): whether a date such as 10/01/2020 names the day first; dates that may be read both ways
+            are refused without it.
+        missing_value (*optional*): a number that stands for a missing value, such as -9999.
+        drop_rare_classes: whether series of a class with fewer than two training series are left out.
 
     Returns:
         A dataset with the columns of `series_features`, or one for each split; `describe` says what was found.
 
     Raises:
-        ValueError: for a source that cannot be read, holds no series or more than numbers, has no such label column,
-            or for a window that is longer than a series.
+        ValueError: for a source that cannot be read, can be read in several ways, holds no series or more than
+            numbers, or for a window that is longer than a series. The message names the option that helps.
     """
     if not all(one is None or one >= 1 for one in (window, stride)) or (stride and not window):
         raise ValueError(f"window and stride are 1 sample or more, stride needs window; found {window} and {stride}")
-    found = open_source(source, labels, label_column)
+    columns = (label_column, id_column, time_column, value_columns, channel_column)
+    layout = Layout(*columns, channels_last, day_first, recording=window is not None)
+    found = open_source(source, labels, layout)
     if test is not None:
-        other = open_source(test, None, label_column)
-        found = DatasetDict(train=_split(found, "train"), test=_split(other, "test"))
-    if isinstance(found, Dataset):
-        return _prepare({"all": found}, label_column, window, stride)["all"]
-    return DatasetDict(_prepare(dict(found), label_column, window, stride))
+        found = {"train": _split(found, "train"), "test": _split(open_source(test, None, layout), "test")}
+    if drop_rare_classes:
+        _drop_rare_classes(found)
+    prepared = _prepare(found, missing_value, window, stride, drop_rare_classes)
+    return prepared["all"] if list(prepared) == ["all"] else DatasetDict(prepared)
 
 
 def describe(dataset: Dataset) -> str:
-    """What a dataset of `load_series` holds, in a line: how many series, samples, channels and series of each class,
-    and how many values were missing.
+    """What a dataset of `load_series` holds and how it was read, in a line.
+
+    That is: how many series, samples, channels and series of each class there are, how many values were missing, the
+    layout of the source, its separator, first and last time, and the columns that were left out.
     """
     count, channels, length = StreamedValues(dataset).shape
     kind = "series"
@@ -84,82 +116,135 @@ def describe(dataset: Dataset) -> str:
     return ", ".join(said + [dataset.info.description] * bool(dataset.info.description))
 
 
-def _split(found: Dataset | DatasetDict, name: str) -> Dataset:
-    if isinstance(found, Dataset):
-        return found
+def read_series(source: Source, **how: Any) -> tuple[Tensor, list[str] | None, str]:
+    """The series `(series, channels, length)` of one source, the names of their classes, and what `describe` says.
+
+    Args:
+        how: arguments of `load_series`.
+
+    Raises:
+        ValueError: see `load_series`; also for a source of several splits.
+    """
+    found = load_series(source, **how)
+    if isinstance(found, DatasetDict):
+        if len(found) > 1:
+            raise ValueError(f"{source} has the splits {', '.join(found)}; name a file or a folder of one")
+        found = next(iter(found.values()))
+    values, labels = to_tensors(found)
+    names = None if labels is None else [found.features["label"].names[label] for label in labels.tolist()]
+    return values, names, describe(found)
+
+
+def _split(found: dict[str, Opened], name: str) -> Opened:
     if name not in found and len(found) > 1:
         raise ValueError(f"there is no split {name!r}, only {', '.join(found)}")
     return found[name] if name in found else next(iter(found.values()))
 
 
 def _prepare(
-    splits: dict[str, Dataset], label_column: str | None, window: int | None, stride: int | None
+    splits: dict[str, Opened],
+    missing_value: float | None,
+    window: int | None,
+    stride: int | None,
+    drop_rare_classes: bool,
 ) -> dict[str, Dataset]:
-    label = _find_label(splits, label_column)
-    names, ids = _classes(splits, label) if label else (None, {})
-    readers = {name: reader(part, label) for name, part in splits.items()}
-    surveys = {name: survey(arrays(part, readers[name])) for name, part in splits.items()}
+    names, ids = _classes(splits, drop_rare_classes)
+    readers = {name: reader(part.columns, missing_value) for name, part in splits.items()}
+    surveys = {name: survey(arrays(part.dataset, readers[name])) for name, part in splits.items()}
     channels = sorted({one.channels for one in surveys.values()})
     if len(channels) > 1:
         raise ValueError(f"the splits differ in their channels: {channels}")
     padded = all(one.padded for one in surveys.values())
-    longest = max(max(one.ends if padded else one.sizes) for one in surveys.values())
+    sizes = {name: one.ends if padded else one.sizes for name, one in surveys.items()}
+    # A longer test series does not stretch those that are trained on.
+    length = window or max(sizes["train"] if "train" in sizes else [size for part in sizes.values() for size in part])
+    double = any(one.needs_double for one in surveys.values())
     prepared = {}
     for name, part in splits.items():
-        sizes = surveys[name].ends if padded else surveys[name].sizes
-        if window and min(sizes) < window:
-            shortest = int(np.argmin(sizes))
-            raise ValueError(f"the window of {window} samples is longer than series {shortest}, of {min(sizes)}")
-        features = series_features(channels[0], window or longest, names)
-        cut_before = "values" in part.features and part.features.get("series") == Value("int64")
+        if window and min(sizes[name]) < window:
+            shortest = int(np.argmin(sizes[name]))
+            raise ValueError(f"the window of {window} samples is longer than series {shortest}, of {min(sizes[name])}")
+        features = series_features(channels[0], length, names, double)
+        dataset, numbered = part.dataset, part.dataset.features.get("series") == Value("int64")
+        cut_before = "values" in dataset.features and numbered
         if window or cut_before:
             features["series"] = Value("int64")
         prepared[name] = converted(
-            part,
+            dataset,
             features,
-            label,
-            whole=not window and not surveys[name].num_missing,
+            part.columns.label,
+            whole=not window and not surveys[name].num_missing and missing_value is None,
             read=readers[name],
             ids=ids,
             padded=padded,
-            length=None if window else longest,
+            length=None if window else length,
             window=window,
             stride=stride or window,
             sources="series" if cut_before else None,
+            double=double,
         )
-        stretched = 0 if window else sum(size != longest for size in sizes)
-        prepared[name].info.description = _gaps(0 if padded else surveys[name].num_missing, stretched)
+        gaps = _gaps(0 if padded else surveys[name].num_missing, [] if window else sizes[name], length)
+        prepared[name].info.description = ", ".join([gaps, *_about(part)])
         prepared[name].info.config_name = None  # a name would be that of a dataset of the archive
     return prepared
 
 
-def _gaps(missing: int, stretched: int) -> str:
+def _gaps(missing: int, sizes: Sequence[int], length: int) -> str:
     filled = f"{missing} missing value{'' if missing == 1 else 's'} interpolated" if missing else "no missing values"
-    return filled + (f", {stretched} series stretched to the longest" if stretched else "")
+    short, long = sum(size < length for size in sizes), sum(size > length for size in sizes)
+    filled += f", {short} series stretched to the longest" if short else ""
+    return filled + (f", {long} series shrunk to the longest training series" if long else "")
 
 
-def _find_label(splits: dict[str, Dataset], label_column: str | None) -> str | None:
-    label = label_column or "label"
-    lacking = [part for part in splits.values() if label not in part.column_names]
-    if not lacking:
-        return label
-    if label_column is None and len(lacking) == len(splits):
-        return None
-    columns = lacking[0].column_names
-    more = f" and {len(columns) - 10} more" if len(columns) > 10 else ""
-    raise ValueError(f"there is no label column {label!r}; the columns are {', '.join(columns[:10])}{more}")
+def _about(part: Opened) -> list[str]:
+    """How a source was read, in words."""
+    columns, said = part.columns, []
+    if columns.rows == "series":
+        names = [name for channel in columns.values for name in (channel[0], channel[-1])]
+        said.append(f"read from a table with a series in each row ({names[0]} ... {names[-1]})")
+    said += part.told
+    said += [f"without {name}: {why}" for name, why in columns.left_out.items()]
+    return said
 
 
-def _classes(splits: dict[str, Dataset], label: str) -> tuple[list[str], dict[object, int]]:
-    """The names of the classes, and the class index of each value in the label column."""
-    kinds = [part.features[label] for part in splits.values()]
+def _classes(splits: Mapping[str, Opened], only_found: bool) -> tuple[list[str] | None, dict[object, int]]:
+    """The names of the classes, and the class index of each value in the label column.
+
+    `only_found` leaves out those classes of a `ClassLabel` that no series has.
+    """
+    labels = {name: part.columns.label for name, part in splits.items()}
+    if all(label is None for label in labels.values()):
+        return None, {}
+    if lacking := [name for name, label in labels.items() if label is None]:
+        columns = some(splits[lacking[0]].dataset.column_names)
+        raise ValueError(f"the split {lacking[0]!r} has no label column, unlike the others; its columns are {columns}")
+    kinds = [part.dataset.features[part.columns.label] for part in splits.values()]
     if all(isinstance(kind, ClassLabel) and kind.names == kinds[0].names for kind in kinds):
-        found = {one for part in splits.values() for one in part.select_columns(label).unique(label)}
+        found = {one for part in splits.values() for one in _unique_labels(part)}
         if found & {None, -1}:
             raise ValueError("a series has no label; label all series or none")
-        return kinds[0].names, {index: index for index in range(len(kinds[0].names))}
+        kept = [index for index in range(len(kinds[0].names)) if index in found or not only_found]
+        return [kinds[0].names[index] for index in kept], {index: new for new, index in enumerate(kept)}
     if any(isinstance(kind, ClassLabel) for kind in kinds):
-        raise ValueError(f"the splits differ in their classes, in the column {label!r}")
-    named = {one: label_name(one) for part in splits.values() for one in part.select_columns(label).unique(label)}
+        raise ValueError(f"the splits differ in their classes, in the column {next(iter(labels.values()))!r}")
+    named = {one: label_name(one) for part in splits.values() for one in _unique_labels(part)}
     names = sort_labels(list(named.values()))
     return names, {one: names.index(name) for one, name in named.items()}
+
+
+def _unique_labels(part: Opened) -> list:
+    return part.dataset.select_columns(part.columns.label).unique(part.columns.label)
+
+
+def _drop_rare_classes(splits: dict[str, Opened]) -> None:
+    """Leaves out the series of classes with fewer than two training series."""
+    train = splits.get("train") or next(iter(splits.values()))
+    if train.columns.label is None:
+        return
+    named = {name: [label_name(one) for one in part.dataset[part.columns.label]] for name, part in splits.items()}
+    counts = Counter(named["train"] if "train" in named else next(iter(named.values())))
+    for name, part in splits.items():
+        kept = [index for index, one in enumerate(named[name]) if counts[one] > 1]
+        if rare := sort_labels(one for one in named[name] if counts[one] < 2):
+            part.dataset = part.dataset.select(kept)
+            part.told.append(f"without the classes {some(rare)}: they have fewer than two training series")

@@ -10,12 +10,19 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from torch import Tensor
 
 from .labels import label_name, sort_labels
+from .spread import Spread
 from .streaming import StreamedValues, Values, chunks, column_array
 
 
-def series_features(num_channels: int, length: int, label_names: Sequence[str] | None) -> Features:
-    """Columns of a dataset of series: `values` `(channels, length)` and, if there are classes, `label`."""
-    features = Features(values=List(List(Value("float32"), length=length), length=num_channels))
+def series_features(
+    num_channels: int, length: int, label_names: Sequence[str] | None, double: bool = False
+) -> Features:
+    """Columns of a dataset of series: `values` `(channels, length)` and, if there are classes, `label`.
+
+    `values` are float32, or with `double` float64.
+    """
+    kind = Value("float64" if double else "float32")
+    features = Features(values=List(List(kind, length=length), length=num_channels))
     if label_names is not None:
         features["label"] = ClassLabel(names=list(label_names))
     return features
@@ -101,10 +108,11 @@ def read_labels(dataset: Dataset) -> Tensor | None:
 
 @dataclass
 class Survey:
-    """The sizes and gaps of a set of series.
+    """The sizes, gaps and numbers of a set of series.
 
     `sizes` counts the samples of each series; `ends` leaves out the NaN in which all its channels end. `num_missing`
-    counts every NaN. `padded` says that NaN stand only at such ends.
+    counts every NaN. `padded` says that NaN stand only at such ends. `needs_double` says that float32 has too few
+    digits for a channel.
     """
 
     channels: int
@@ -112,15 +120,17 @@ class Survey:
     ends: list[int]
     num_missing: int
     padded: bool
+    needs_double: bool = False
 
 
 def survey(arrays: Iterable[np.ndarray]) -> Survey:
     """Surveys series `(channels, length)`, one by one.
 
     Raises:
-        ValueError: for no series, different numbers of channels, or a channel without any value.
+        ValueError: for no series, different numbers of channels, a channel without any value, or an outlier that
+            leaves all other values without digits.
     """
-    found = Survey(0, [], [], 0, True)
+    found, spread = Survey(0, [], [], 0, True), Spread()
     for index, series in enumerate(arrays):
         if found.channels not in (0, len(series)):
             raise ValueError(f"series differ in their channels: {sorted({found.channels, len(series)})}")
@@ -135,8 +145,11 @@ def survey(arrays: Iterable[np.ndarray]) -> Survey:
         found.ends.append(end)
         found.num_missing += int(known.size - known.sum())
         found.padded &= bool(known[:, :end].all())
+        spread.add(index, series)
     if not found.sizes:
         raise ValueError("there are no series: the split is empty")
+    spread.check()
+    found.needs_double = spread.needs_double
     return found
 
 

@@ -11,6 +11,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from ..models.distributed import num_processes
+from .spread import Spread
 
 
 MEMORY_SHARE = 0.25  # share of the free memory, of machine and device; series that need more are streamed
@@ -18,9 +19,10 @@ CHUNK_VALUES = 2**22  # values that a pass over all series holds at a time
 
 
 class StreamedValues:
-    """`values` `(series, channels, length)` of a dataset, float32, read from Arrow by each access.
+    """`values` `(series, channels, length)` of a dataset, read from Arrow by each access.
 
-    It has what training needs of a tensor: `shape`, `device`, `len`, rows by index, `split`.
+    They are float32, or float64 where the dataset's are and float32 would have too few digits. It has what training
+    needs of a tensor: `shape`, `device`, `len`, rows by index, `split`.
 
     Args:
         dataset: with a column `values` of `(channels, length)`, or of `(length,)` for one channel.
@@ -37,10 +39,11 @@ class StreamedValues:
         if not len(dataset):
             raise ValueError("there are no series: the split is empty")
         self.dataset, self.device = dataset.select_columns("values").with_format("arrow"), torch.device(device)
-        first = np.asarray(self.dataset[:1]["values"][0].as_py(), dtype=np.float32)
+        first = np.asarray(self.dataset[:1]["values"][0].as_py(), dtype=np.float64)
         if first.ndim > 2:
             raise ValueError(f"all values must be (channels, length), found the shape {first.shape}")
         self.shape = torch.Size((len(dataset), *np.atleast_2d(first).shape))
+        self.dtype = np.float64 if self._needs_double(first) else np.float32
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -50,13 +53,18 @@ class StreamedValues:
         flat = rows.combine_chunks()
         while hasattr(flat, "flatten") and flat.type.num_fields:
             flat = flat.flatten()
-        values = torch.from_numpy(flat.to_numpy(zero_copy_only=False).astype(np.float32))
+        values = torch.from_numpy(flat.to_numpy(zero_copy_only=False).astype(self.dtype))
         shape = (len(rows), *self.shape[1:])
         if values.numel() != math.prod(shape):
             raise ValueError(
                 "all values must be (channels, length) of one shape; `series_dataset` stretches unequal ones"
             )
         return values.view(shape).to(self.device)
+
+    def _needs_double(self, first: np.ndarray) -> bool:
+        spread = Spread()
+        spread.add(0, np.atleast_2d(first))
+        return _leaf(self.dataset.data.schema.field("values").type) == pa.float64() and spread.needs_double
 
     def select(self, indices: Tensor) -> "StreamedValues":
         """The series at `indices`, streamed as well."""
@@ -68,6 +76,12 @@ class StreamedValues:
 
 
 Values = Tensor | StreamedValues
+
+
+def _leaf(kind: pa.DataType) -> pa.DataType:
+    while pa.types.is_nested(kind) or isinstance(kind, pa.ExtensionType):
+        kind = kind.storage_type if isinstance(kind, pa.ExtensionType) else kind.value_type
+    return kind
 
 
 def open_values(dataset: Dataset, device: torch.device) -> Values:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..data.files import read_series
+from ..data.own_series import read_series
 from ..inference import load_model
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
@@ -47,7 +47,7 @@ def read_given(file: str | None, text: str, channels: int, length: int) -> tuple
         raise ValueError("give a file or numbers, not both")
     if file:
         try:
-            values, labels = read_series(file, channels)
+            values, labels, _ = read_series(file)
         except ValueError as error:
             raise ValueError(str(error).replace(str(file), Path(file).name)) from None
     else:

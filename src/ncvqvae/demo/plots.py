@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from ..evaluation.plots import FAINT, MADE, MOST_CLASSES, MOST_SERIES, REAL
+from ..evaluation.plots import FAINT, MADE, MOST_CLASSES, MOST_SERIES, REAL, as_written
 
 
 MOST_GRIDS = 3  # side by side; more are too small to read
@@ -115,4 +115,5 @@ def _label(axis: Axes, title: str, x: str, y: str) -> None:
 
 def _title(figure: Figure, title: str) -> Figure:
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    as_written(figure)
     return figure

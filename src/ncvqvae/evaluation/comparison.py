@@ -17,6 +17,7 @@ from .metrics import (
     class_frechet_distance,
     frechet_distance,
     inception_score,
+    kernel_distance,
     kurtosis_difference,
     marginal_distribution_difference,
     precision_recall_density_coverage,
@@ -31,13 +32,14 @@ MOST_DTW = 256  # series of each kind: warping is slow
 class Comparison:
     """The real splits of a dataset, on the CPU, and the feature spaces that candidates are compared in.
 
-    The test split is the reference of every distance; `train` stands for what a generator learned from.
+    The test split is the reference of every distance; `train` stands for what a generator learned from. Series without
+    classes have no evaluation network, and are compared without its features.
     """
 
     train: Classified
     test: Classified
-    num_classes: int
-    network: FCN
+    num_classes: int = 0
+    network: FCN | None = None
 
     @cached_property
     def minirocket(self) -> Callable[[Tensor], Tensor]:
@@ -51,8 +53,10 @@ class Comparison:
     def test_minirocket(self) -> Tensor:
         return self.minirocket(self.test[0])
 
-    def features(self, values: Tensor) -> Tensor:
-        """The evaluation network's features `(series, 128)` of `values`, on the CPU."""
+    def features(self, values: Tensor) -> Tensor | None:
+        """The evaluation network's features `(series, 128)` of `values`, on the CPU; `None` without a network."""
+        if self.network is None:
+            return None
         device = self.network.final.weight.device
         return in_batches(lambda batch: self.network.features(batch.to(device)), values).cpu()
 
@@ -63,15 +67,21 @@ class Comparison:
             probabilities = weights(features[: len(self.test[0])].to(weights.weight.device)).softmax(1).cpu()
         return inception_score(probabilities, generator=torch.Generator().manual_seed(seed))[0]
 
-    def distances(self, values: Tensor, features: Tensor, seed: int = 0) -> dict[str, Callable[[], object]]:
-        """Functions, by name, that give the figures without classes. `seed` shuffles for the inception score."""
+    def distances(self, values: Tensor, features: Tensor | None, seed: int = 0) -> dict[str, Callable[[], object]]:
+        """Functions, by name, that give the figures of series as a whole, not by class.
+
+        `features` are the network's, if there is one. `seed` shuffles for the inception score.
+        """
         real = self.test[0]
-        return {
+        of_network: dict[str, Callable[[], object]] = {
             "fid": lambda: frechet_distance(self.test_features, features),
             "inception_score": lambda: self.inception_score(features, seed),
-            "minirocket_fid": lambda: frechet_distance(self.test_minirocket, self.minirocket(values)),
-            "duplicates": lambda: duplicate_share(values),
             "precision to coverage": lambda: precision_recall_density_coverage(self.test_features, features),
+        }
+        return (of_network if features is not None else {}) | {
+            "minirocket_fid": lambda: frechet_distance(self.test_minirocket, self.minirocket(values)),
+            "minirocket_kernel_distance": lambda: kernel_distance(self.test_minirocket, self.minirocket(values)),
+            "duplicates": lambda: duplicate_share(values),
             "marginal_distribution_difference": lambda: marginal_distribution_difference(real, values),
             "autocorrelation_difference": lambda: autocorrelation_difference(real, values),
             "skewness_difference": lambda: skewness_difference(real, values),
@@ -83,7 +93,7 @@ class Comparison:
         values, labels = candidate
         return class_frechet_distance(self.test_features, self.test[1], self.features(values), labels)
 
-    def intervals(self, values: Tensor, features: Tensor) -> dict[str, Callable[[], tuple[float, float]]]:
+    def intervals(self, values: Tensor, features: Tensor | None) -> dict[str, Callable[[], tuple[float, float]]]:
         """Functions, by name, that give 95 % intervals of the distances that few series make uncertain."""
         return {
             "fid": lambda: _interval(frechet_distance, [self.test_features], [features]),

@@ -3,244 +3,188 @@
 The model is in evaluation mode throughout, and the test split is used for nothing else.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from torch import Tensor
-from tqdm.auto import tqdm, trange
 
 from ..data.series import to_tensors
+from ..data.streaming import StreamedValues, Values
+from ..data.training_split import fit_scaler
 from ..inference import in_batches
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
-from ..runtime import derived_seed, one_line
-from .classification import Classified, accuracy, strong_probe, synthetic_labels, thesis_probe
+from .classification import Classified, accuracy, strong_probe, thesis_probe
 from .comparison import Comparison
 from .fcn import evaluation_network
+from .generation import score_generation
 from .metrics import frechet_distance
-from .rivals import lightly_warped
-from .stage_scores import encode_all, score_tokenizer
+from .result import Evaluation, Measures, Model, measure, score
+from .stage_scores import encode_all, score_prior, score_tokenizer
 
 
-LEAST_GENERATED = 256
-GENERATED_AT_A_TIME = 256
-
-Model = MaskGITForTimeSeriesGeneration | NCVQVAEModel
-Score = dict[str, Any]
-
-
-@dataclass
-class Evaluation:
-    """The figures, and the series that the pictures show. Series and labels are on the CPU.
-
-    Args:
-        train, test, label_names: the data.
-        network: a description of the evaluation network.
-        scores: the figures by name. Each has `values` (one for each seed, or a single one), their `mean` and `std`,
-            and, where it makes sense, `interval` (95 %, bootstrap, first seed), `real` (the same figure with the
-            training split in the place of generated series) and `warped` (the same with `lightly_warped` ones).
-        not_measured: the figures that could not be measured, with the reason.
-        sizes: how many series there are in each set.
-        reconstruction, test_codes: the test split's reconstructed series and codes.
-        features: the evaluation network's features of `train`, `test` and `generated`.
-        generated, generated_codes: the series and codes of the first seed; `None` without a prior.
-    """
-
-    train: Classified
-    test: Classified
-    label_names: list[str]
-    network: dict[str, object]
-    reconstruction: Tensor
-    test_codes: Tensor
-    scores: dict[str, Score] = field(default_factory=dict)
-    not_measured: dict[str, str] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
-    features: dict[str, Tensor] = field(default_factory=dict)
-    generated: Classified | None = None
-    generated_codes: Tensor | None = None
-
-
-def score(values: float | Sequence[float], **beside: object) -> Score:
-    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    std = array.std(ddof=1) if len(array) > 1 else 0.0
-    return {"mean": float(array.mean()), "std": float(std), "values": array.tolist(), **beside}
+SAME_SCALE = 1e-3  # standard deviations by which the scaler of a training split may differ from the checkpoint's
+NO_CLASSES = "this takes a classifier, and the series have no classes"
+FORGOTTEN = "; the checkpoint knows some, whose column --label-column names"
+NOTHING_NEW = "this takes series that the model did not learn from, and the test series are the training series"
 
 
 def evaluate(
-    model: Model, dataset: DatasetDict, fcn_folder: str | Path | None = None, num_seeds: int = 3
+    model: Model,
+    dataset: DatasetDict,
+    fcn_folder: str | Path | None = None,
+    num_seeds: int = 3,
+    scaled: bool = False,
 ) -> Evaluation:
-    """Measures a checkpoint on the `train` and `test` splits of a labelled dataset.
+    """Measures a checkpoint on the `train` and `test` splits of a dataset.
+
+    What needs classes is measured where the dataset has them; copying and accuracies only where test series are not
+    the training series.
 
     Args:
         model: a whole checkpoint, or a tokenizer alone, for which the figures of generation are left out.
         fcn_folder (*optional*): holds the evaluation network `<dataset>.safetensors`. Without a folder a network is
             trained and cached.
         num_seeds: how often every random draw is repeated, with the seeds 0, 1, ...
+        scaled: compare series as the checkpoint's scaler scales them. Otherwise they are in the units of the data,
+            which the networks of a folder expect.
 
     Raises:
-        ValueError: for a dataset of another shape or other classes than the model's, or without classes.
+        ValueError: for a dataset of another shape or other classes than the model's.
     """
-    train, test = (to_tensors(dataset[split]) for split in ("train", "test"))
-    label_names = dataset["train"].features["label"].names if train[1] is not None else []
-    check_dataset(model, train[0], label_names)
+    given = [to_tensors(dataset[split]) for split in ("train", "test")]
+    names = class_names(dataset["train"])
+    check_dataset(model, given[0][0], names)
     if num_seeds < 1:
         raise ValueError(f"evaluation needs 1 seed or more, found {num_seeds}")
     tokenizer = model.eval() if isinstance(model, NCVQVAEModel) else model.eval().tokenizer
-    on_device = [split[0].to(tokenizer.device) for split in (train, test)]
+    on_device = [values.to(tokenizer.device) for values, _ in given]
+    sets = [*on_device, in_batches(tokenizer.reconstruct, on_device[1])]
+    train, test, reconstruction = ((in_batches(tokenizer.scale, one) if scaled else one).cpu() for one in sets)
+    splits = (train, given[0][1]), (test, given[1][1])
     name = dataset["train"].info.config_name
-    network, description = evaluation_network(name, (on_device[0], train[1]), len(label_names), fcn_folder)
-    description["test_accuracy"] = accuracy(in_batches(network, on_device[1]).argmax(1).cpu(), test[1])
+    comparison, network = _comparison(*splits, len(names), name, fcn_folder, tokenizer.device)
     result = Evaluation(
-        train=train,
-        test=test,
-        label_names=label_names,
-        network=description,
-        reconstruction=in_batches(tokenizer.reconstruct, on_device[1]).cpu(),
+        *splits,
+        label_names=names,
+        network=network,
+        reconstruction=reconstruction,
         test_codes=encode_all(tokenizer, on_device[1], "codes").cpu(),
-        sizes={"train": len(train[0]), "test": len(test[0])},
+        scaled=scaled,
+        sizes={"train": len(train), "test": len(test)},
     )
-    comparison = Comparison(train, test, len(label_names), network)
-    result.features = {"train": comparison.features(train[0]), "test": comparison.test_features}
-    _score_tokenizer(result, tokenizer, comparison)
-    if isinstance(model, NCVQVAEModel):
-        result.not_measured["generation"] = "this is of stage 1 alone, the tokenizer"
-    else:
-        _score_generation(result, model, comparison, num_seeds)
+    result.not_measured = _left_out(result, model)
+    _score_tokenizer(result, tokenizer, comparison, on_device)
+    if not isinstance(model, NCVQVAEModel):
+        _score_prior(result, model, on_device)
+        score_generation(result, model, comparison, num_seeds)
     return result
 
 
-def check_dataset(model: Model, values: Tensor, label_names: list[str]) -> None:
-    """Raises `ValueError` for data of another shape or other classes than the model's, or without classes."""
-    if not label_names:
-        raise ValueError("evaluation needs a column 'label': the features that it compares come from a classifier")
+def class_names(dataset: Dataset) -> list[str]:
+    """The classes of a dataset of series, in the order of their indices."""
+    return dataset.features["label"].names if "label" in dataset.column_names else []
+
+
+def check_dataset(model: Model, values: Values, label_names: list[str]) -> None:
+    """Raises `ValueError` for data of another shape than the model's, or with other classes."""
     config = model.config if isinstance(model, NCVQVAEModel) else model.config.tokenizer_config
     wanted, found = (config.num_channels, config.length), tuple(values.shape[1:])
     if wanted != found:
         takes = f"the checkpoint takes series of {wanted[0]} channels x {wanted[1]} samples"
         raise ValueError(f"{takes}, the dataset has {found[0]} x {found[1]}")
     known = [] if isinstance(model, NCVQVAEModel) else list(model.config.id2label.values())
-    if known and known != label_names:
+    if known and label_names and known != label_names:
         raise ValueError(f"the checkpoint's classes are {', '.join(known)}; the dataset's {', '.join(label_names)}")
 
 
-def _score_tokenizer(result: Evaluation, tokenizer: NCVQVAEModel, comparison: Comparison) -> None:
-    reconstructed = comparison.features(result.reconstruction)
-    result.scores["reconstruction_fid"] = score(frechet_distance(result.features["test"], reconstructed))
-    splits = [values.to(tokenizer.device) for values in (result.train[0], result.test[0])]
-    for split, values in zip(("train", "test"), splits, strict=True):
-        for name, value in score_tokenizer(tokenizer, values).items():
-            result.scores[f"{split}_{name}"] = score(value)
+def check_training_split(model: Model, dataset: Dataset) -> None:
+    """Raises `ValueError` for a training split that cannot be the one that the model was trained on.
+
+    Its series then have another shape, other classes, or another mean or variance than those of the model's scaler.
+    """
+    values = StreamedValues(dataset)
+    check_dataset(model, values, class_names(dataset))
+    config = getattr(model.config, "tokenizer_config", model.config)
+    for mean, std, known_mean, known_std in zip(*fit_scaler(values), config.mean, config.std, strict=True):
+        if max(abs(mean - known_mean), abs(std - known_std)) > SAME_SCALE * known_std:
+            found = f"of mean {known_mean:.6g} and standard deviation {known_std:.6g}, not {mean:.6g} and {std:.6g}"
+            raise ValueError(f"the checkpoint was trained on other series, {found}: name those, and new ones as test")
+
+
+def _comparison(
+    train: Classified,
+    test: Classified,
+    num_classes: int,
+    name: str | None,
+    folder: str | Path | None,
+    device: torch.device,
+) -> tuple[Comparison, dict[str, object]]:
+    """The comparison with the splits, and a description of its evaluation network, which only classes allow."""
+    if not num_classes:
+        return Comparison(train, test), {}
+    network, found = evaluation_network(name, (train[0].to(device), train[1]), num_classes, folder)
+    predicted = in_batches(network, test[0].to(device)).argmax(1).cpu()
+    return Comparison(train, test, num_classes, network), found | {"test_accuracy": accuracy(predicted, test[1])}
+
+
+def _left_out(result: Evaluation, model: Model) -> dict[str, str]:
+    """What the data and the model do not allow to measure, with the reason."""
+    alone, found = isinstance(model, NCVQVAEModel), {}
+    classes = not alone and bool(model.config.num_labels)
+    if not result.label_names:
+        reason = NO_CLASSES + (FORGOTTEN if classes else "")
+        found["FID, inception score, precision to coverage, classification accuracy and probes"] = reason
+    elif result.seen:
+        found["classification accuracy and probes"] = NOTHING_NEW
+    if alone:
+        return found | {"generation": "this is of stage 1 alone, the tokenizer"}
+    if result.seen:
+        found["copying"] = NOTHING_NEW
+    if result.label_names and not classes:
+        found["class-conditional FID and classification accuracy"] = "the checkpoint knows no classes"
+    return found
+
+
+def _score_tokenizer(
+    result: Evaluation, tokenizer: NCVQVAEModel, comparison: Comparison, on_device: list[Tensor]
+) -> None:
+    again = result.reconstruction
+    measures: Measures = {
+        "reconstruction_minirocket_fid": lambda: frechet_distance(
+            comparison.test_minirocket, comparison.minirocket(again)
+        )
+    }
+    if comparison.network is not None:
+        result.features = {"train": comparison.features(result.train[0]), "test": comparison.test_features}
+        measures["reconstruction_fid"] = partial(
+            frechet_distance, comparison.test_features, comparison.features(again)
+        )
+    found = measure(measures, result.not_measured)
+    for split, values in zip(("train", "test"), on_device, strict=True):
+        found |= {f"{split}_{name}": value for name, value in score_tokenizer(tokenizer, values).items()}
+    if comparison.network is not None and not result.seen:
+        found |= _probe(result, tokenizer, on_device)
+    result.scores |= {name: score(value) for name, value in found.items()}
+
+
+def _probe(result: Evaluation, tokenizer: NCVQVAEModel, on_device: list[Tensor]) -> dict[str, float]:
+    """Accuracies of classifiers on frozen features."""
     labels = result.train[1], result.test[1]
-    quantized = [encode_all(tokenizer, values, "quantized").mean((2, 3)).cpu() for values in splits]
+    quantized = [encode_all(tokenizer, values, "quantized").mean((2, 3)).cpu() for values in on_device]
     probed = thesis_probe(quantized[0], labels[0], quantized[1], labels[1])
-    embedded = [in_batches(tokenizer.embed, values).cpu() for values in splits]
+    embedded = [in_batches(tokenizer.embed, values).cpu() for values in on_device]
     try:
-        probed |= strong_probe(embedded[0], labels[0], embedded[1], labels[1])
+        return probed | strong_probe(embedded[0], labels[0], embedded[1], labels[1])
     except ValueError as error:
         result.not_measured["strong probes"] = str(error)
-    result.scores |= {name: score(value) for name, value in probed.items()}
+        return probed
 
 
-def _score_generation(
-    result: Evaluation, model: MaskGITForTimeSeriesGeneration, comparison: Comparison, num_seeds: int
-) -> None:
-    """Measures generated series, one round for each seed. Intervals and pictures come from the first round."""
-    num_samples, conditional = max(LEAST_GENERATED, len(result.test[0])), bool(model.config.num_labels)
-    wanted = synthetic_labels(result.train[1], len(result.label_names))
-    result.sizes |= {"generated": num_samples} | ({"generated_by_class": len(wanted)} if conditional else {})
-    rounds, intervals = [], {}
-    for seed in trange(num_seeds, desc="seeds", leave=False, disable=None):
-        values, codes, labels = generate(model, num_samples, None, seed)
-        features = comparison.features(values)
-        measures = comparison.distances(values, features, seed)
-        measures["memorisation"] = partial(comparison.memorisation, values, result.reconstruction)
-        if conditional:
-            synthetic = generate(model, len(wanted), wanted, seed)[0], wanted
-            measures["class_fid"] = partial(comparison.class_distance, synthetic)
-            measures["classifiers"] = partial(comparison.classification, synthetic, (values, labels), seed)
-            # The papers sample without a class.
-            null = comparison.features(generate(model, num_samples, "null", seed)[0])
-            measures["null_fid"] = partial(frechet_distance, comparison.test_features, null)
-            measures["null_inception_score"] = partial(comparison.inception_score, null, seed)
-        figures = _measure(measures, result.not_measured)
-        if seed == 0:
-            result.generated, result.generated_codes, result.features["generated"] = (values, labels), codes, features
-            bounds = comparison.intervals(values, features)
-            bounds |= {"class_fid": partial(comparison.class_interval, synthetic)} if conditional else {}
-            intervals = _measure({name: bounds[name] for name in bounds if name in figures}, {})
-        rounds.append(figures)
-    floors = comparison.distances(result.train[0], result.features["train"])
-    floors["inception_score"] = partial(comparison.inception_score, result.features["test"])
-    floors["class_fid"] = partial(comparison.class_distance, result.train)
-    real = _measure(floors, {})
-    real |= {f"null_{name}": real[name] for name in ("fid", "inception_score") if name in real}
-    kinds = {"real": real, "interval": intervals, "warped": _score_rival(result, comparison, num_samples, wanted)}
-    for name in rounds[0]:
-        beside = {key: part[name] for key, part in kinds.items() if name in part}
-        result.scores[name] = score([figures[name] for figures in rounds if name in figures], **beside)
-    if not conditional:
-        for name in ("fid", "inception_score"):  # without classes both ways to sample are one
-            if name in result.scores:
-                result.scores[f"null_{name}"] = result.scores[name]
-        result.not_measured["class-conditional FID and classification accuracy"] = "the checkpoint knows no classes"
-
-
-def _score_rival(result: Evaluation, comparison: Comparison, num_samples: int, wanted: Tensor) -> dict[str, float]:
-    """The figures of `lightly_warped` training series, as many as are generated, by the names of the scores."""
-    drawn = torch.arange(num_samples) % len(result.train[0])
-    values = lightly_warped(result.train, drawn, 0)[0]
-    # Of each class as many as `wanted` has of it; both repeat the training split as a whole.
-    order = result.train[1].argsort(stable=True)
-    by_class = lightly_warped(result.train, order.repeat_interleave(len(wanted) // len(order)), 0)
-    measures = comparison.distances(values, comparison.features(values))
-    measures["class_fid"] = partial(comparison.class_distance, by_class)
-    measures["memorisation"] = partial(comparison.memorisation, values, result.reconstruction)
-    measures["usefulness"] = partial(comparison.usefulness, by_class)
-    return _measure(measures, {})
-
-
-def _measure(measures: dict[str, Callable[[], Any]], not_measured: dict[str, str]) -> dict[str, Any]:
-    """Calls the measures and returns figures by name. Notes in `not_measured` which one had too few series."""
-    figures: dict[str, Any] = {}
-    for name, measure in measures.items():
-        try:
-            value = measure()
-        except ValueError as error:
-            not_measured[name.replace("_", " ")] = one_line(error)
-            continue
-        figures |= value if isinstance(value, dict) else {name: value}
-    return figures
-
-
-def generate(
-    model: MaskGITForTimeSeriesGeneration, num_samples: int, labels: Tensor | str | None, seed: int
-) -> tuple[Tensor, Tensor, Any]:
-    """Generates series with a progress bar; returns the series, their codes and their labels, on the CPU.
-
-    Without `labels`, classes are drawn at the shares of the training split; `"null"` asks for no class.
-
-    Raises:
-        ValueError: for series that are not finite.
-    """
-    kind = "given" if isinstance(labels, Tensor) else str(labels)
-    generator = torch.Generator(model.device).manual_seed(derived_seed(seed, "evaluation", kind))
-    if labels is None and model.config.num_labels:
-        shares = torch.tensor(model.config.label_shares)
-        labels = torch.multinomial(shares, num_samples, True, generator=torch.Generator().manual_seed(seed))
-    parts: list[Any] = []
-    with tqdm(total=num_samples, desc=f"generating, seed {seed}", unit="series", leave=False, disable=None) as bar:
-        for start in range(0, num_samples, GENERATED_AT_A_TIME):
-            size = min(GENERATED_AT_A_TIME, num_samples - start)
-            chunk = labels[start : start + size] if isinstance(labels, Tensor) else labels
-            parts.append(model.generate(size, labels=chunk, generator=generator, return_codes=True))
-            bar.update(size)
-    values, codes = (torch.cat([part[key] for part in parts]).cpu() for key in ("values", "codes"))
-    if bad := int((~values.isfinite()).flatten(1).any(1).sum()):
-        raise ValueError(f"{bad} of {num_samples} generated series hold NaN or infinite values; train the model again")
-    return values, codes, labels
+def _score_prior(result: Evaluation, model: MaskGITForTimeSeriesGeneration, on_device: list[Tensor]) -> None:
+    for split, values, labels in zip(("train", "test"), on_device, (result.train[1], result.test[1]), strict=True):
+        known = labels.to(model.device) if labels is not None and model.config.num_labels else None
+        for name, value in score_prior(model, encode_all(model.tokenizer, values, "codes"), known).items():
+            result.scores[f"{split}_masked_{name}"] = score(value)

@@ -152,7 +152,8 @@ def evaluation_network(
         file, source = Path(folder) / f"{dataset}.safetensors", "reference"
     else:
         num_steps = max(LEAST_STEPS, EPOCHS * len(values) // 32)
-        parts = (values.cpu().numpy().tobytes(), labels.numpy().tobytes(), f"{RECIPE_VERSION} {num_steps}".encode())
+        settings = f"{RECIPE_VERSION} {num_steps} {num_classes} {tuple(values.shape)}"
+        parts = (values.cpu().numpy().tobytes(), labels.numpy().tobytes(), settings.encode())
         digest = hashlib.sha256(b"".join(parts)).hexdigest()[:16]
         file = Path(HF_HOME) / "ncvqvae" / "fcn" / f"{dataset or 'data'}-{digest}.safetensors"
         source = "trained here"
@@ -163,4 +164,4 @@ def evaluation_network(
                 os.link(own, file)
             own.unlink()
     network = load_fcn(file, values, num_classes)
-    return network, {"source": source, "file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    return network, {"source": source, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}

@@ -15,6 +15,15 @@ HEADLINES: list[Row] = [
     ("svm", "probe of the codes: linear SVM", ".1%", "higher"),
     ("knn", "probe of the codes: 5 nearest neighbours", ".1%", "higher"),
 ]
+# Those of series without classes.
+HEADLINES_WITHOUT_CLASSES: list[Row] = [
+    ("minirocket_fid", "FID of MiniROCKET features", ".2f", "lower"),
+    ("nearest_ratio", "nearest-neighbour ratio: generated ÷ test", ".2f", "near 1"),
+    ("decoded_near_copies", "near-copies, against reconstructed test", ".1%", "near 5 %"),
+    ("test_masked_accuracy", "masked codes guessed right, test", ".1%", "higher"),
+    ("test_reconstruction_error", "error of reconstructed series, test", ".4f", "lower"),
+    ("test_perplexity", "perplexity of the codes, test", ".1f", "higher"),
+]
 PUBLISHED_NAMES = {
     "null_fid": "fid",
     "fid": "fid",
@@ -45,6 +54,7 @@ GENERATION: list[Row] = [
     ("null_fid", "FID, sampled without a class", ".2f", "lower"),
     ("class_fid", "class-conditional FID", ".2f", "lower"),
     ("minirocket_fid", "FID of MiniROCKET features", ".2f", "lower"),
+    ("minirocket_kernel_distance", "kernel distance of MiniROCKET features", ".4f", "lower"),
     ("duplicates", "exact duplicates among the series", ".1%", "lower"),
     ("nearest_ratio", "nearest-neighbour ratio: generated ÷ test", ".2f", "near 1"),
     ("inception_score", "inception score (real: of the test split)", ".2f", "higher"),
@@ -82,6 +92,7 @@ COPYING: list[Row] = [
 ]
 TOKENIZER: list[Row] = [
     ("reconstruction_fid", "reconstruction FID, test", ".2f", "lower"),
+    ("reconstruction_minirocket_fid", "reconstruction FID of MiniROCKET features, test", ".2f", "lower"),
     ("train_reconstruction_error", "error of the series, train", ".4f", "lower"),
     ("test_reconstruction_error", "error of the series, test", ".4f", "lower"),
     ("train_spectrogram_error", "error of the spectrogram, train", ".4f", "lower"),
@@ -89,6 +100,12 @@ TOKENIZER: list[Row] = [
     ("train_perplexity", "perplexity of the codes, train", ".1f", "higher"),
     ("test_perplexity", "perplexity of the codes, test", ".1f", "higher"),
     ("test_usage", "share of the codebook in use, test", ".1%", "higher"),
+]
+PRIOR: list[Row] = [
+    ("train_masked_accuracy", "masked codes guessed right, train", ".1%", "higher"),
+    ("test_masked_accuracy", "masked codes guessed right, test", ".1%", "higher"),
+    ("train_masked_loss", "cross-entropy of masked codes, train", ".3f", "lower"),
+    ("test_masked_loss", "cross-entropy of masked codes, test", ".3f", "lower"),
 ]
 PROBES: list[Row] = [
     ("svm", "thesis: linear SVM", ".1%", "higher"),
@@ -131,6 +148,12 @@ than chance" means that Fisher's exact test (0.001) finds more near-copies than 
 FID compares test series with their own reconstructions: if it is about as large as the FID, the tokenizer is the
 limit.""",
         TOKENIZER,
+    ),
+    (
+        "Prior",
+        """A share of each series' codes, drawn at random, is masked, and the prior guesses them from the others and
+the class. Where it is much better on training series than on test series, it knows the former by heart.""",
+        PRIOR,
     ),
     (
         "Features for classifiers",

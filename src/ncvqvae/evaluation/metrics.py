@@ -47,8 +47,13 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
     The unbiased estimate (KID; Binkowski et al., arXiv 1801.01401), which may be negative and serves small samples.
 
     Args:
-        real, generated: features `(samples, dim)`, two samples of each or more.
+        real, generated: features `(samples, dim)`.
+
+    Raises:
+        ValueError: for fewer than two samples in a set.
     """
+    if min(len(real), len(generated)) < 2:
+        raise ValueError(f"a kernel distance needs 2 series or more, found {len(real)} and {len(generated)}")
     sums = []
     for first, second in ((real, real), (generated, generated), (real, generated)):
         kernel = (first.double() @ second.double().T / first.shape[1] + 1) ** 3

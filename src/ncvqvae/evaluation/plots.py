@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from torch import Tensor
 
@@ -56,6 +57,28 @@ def plot_samples(
     )
 
 
+def plot_series(
+    values: Tensor, labels: Tensor | None, label_names: Sequence[str], title: str, path: str | Path
+) -> None:
+    """Series `(series, channels, length)`, a row for each channel and a column for each class, up to six of both."""
+    classes = range(min(len(label_names), MOST_CLASSES)) if labels is not None else [None]
+    channels = min(values.shape[1], MOST_CLASSES)
+    figure = new_figure(max(4.5, 2.6 * len(classes)), 0.9 + 1.6 * channels)
+    axes = figure.subplots(channels, len(classes), sharex=True, sharey="row", squeeze=False)
+    for column, label in zip(axes.T, classes, strict=True):
+        chosen = values if label is None or labels is None else values[labels == label]
+        for channel, axis in enumerate(column):
+            axis.plot(chosen[:MOST_SERIES, channel].numpy().T, color=REAL, alpha=0.4, linewidth=0.8)
+        shown = f"{min(len(chosen), MOST_SERIES)} of {len(chosen)} series"
+        column[0].set_title(shown if label is None else f"{label_names[label]}: {shown}", fontsize=9)
+        column[-1].set_xlabel("sample")
+    for channel, axis in enumerate(axes[:, 0]):
+        axis.set_ylabel("value" if values.shape[1] == 1 else f"channel {channel}")
+    more = [f"the first {MOST_CLASSES} of {len(label_names)} classes"] * (len(label_names) > MOST_CLASSES)
+    more += [f"the first {channels} of {values.shape[1]} channels"] * (values.shape[1] > channels)
+    save_figure(figure, title + (f" ({', '.join(more)})" if more else ""), path)
+
+
 def plot_reconstructions(values: Tensor, reconstruction: Tensor, title: str, path: str | Path) -> None:
     """Series of the test split over their reconstructions, from the best to the worst. First channel only."""
     error = (values - reconstruction).square().mean((1, 2)) / values.var()
@@ -88,11 +111,26 @@ def new_figure(width: float, height: float) -> Figure:
 def save_figure(figure: Figure, title: str, path: str | Path) -> None:
     """Adds the title and writes the figure to a PNG file of 128 colours, a third of the size of one of all colours."""
     figure.suptitle(title, fontsize=11)
+    as_written(figure)
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=130)
     picture = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
     with whole_file(path) as partial:
         picture.save(partial, optimize=True)
+
+
+def as_written(figure: Figure) -> None:
+    """Lets `$` stand in what a finished figure says, as names of classes may hold it.
+
+    matplotlib takes it for the start of a formula. Numbers along a logarithmic axis stay formulas: powers of ten.
+    """
+    formulas: set[Text] = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                formulas |= set(axis.get_ticklabels(which="both"))
+    for text in set(figure.findobj(Text)) - formulas:
+        text.set_parse_math(False)
 
 
 def plot_spectrograms(

@@ -2,29 +2,18 @@
 
 import json
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata, resources
 from pathlib import Path
 
-from torch import Tensor
-from tqdm.auto import tqdm
-
-from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import whole_file
-from .evaluator import Evaluation, Model, Score
-from .measures import COLUMNS, HEADLINES, PUBLISHED_NAMES, SECTIONS, Row
-from .memorisation import NEAR_SHARE, nearest_distances
-from .plots import plot_codes, plot_features, plot_nearest, plot_reconstructions, plot_samples, plot_spectrograms
+from .measures import COLUMNS, HEADLINES, HEADLINES_WITHOUT_CLASSES, PUBLISHED_NAMES, SECTIONS, Row
+from .memorisation import NEAR_SHARE
+from .pictures import caption_of, draw
+from .provenance import counted, judged_by, reproduction
+from .result import Evaluation, Model, Score
 
 
-CAPTIONS = {
-    "samples.png": "real training series and generated ones, by class",
-    "spectrograms.png": "mean spectrogram of the test series and of the generated ones",
-    "features.png": "features of the evaluation network",
-    "nearest.png": "how near generated series come to training series, against how near test series come",
-    "codes.png": "how often each code occurs",
-    "reconstructions.png": "test series and their reconstructions, from the best to the worst",
-}
 PACKAGES = ("ncvqvae", "torch", "transformers", "datasets", "numpy", "scikit-learn", "aeon")
 
 
@@ -33,35 +22,30 @@ def published_results() -> dict:
     return json.loads(resources.files(__package__).joinpath("published_results.json").read_text())
 
 
-def write_report(result: Evaluation, model: Model, facts: dict, folder: Path) -> None:
-    """Writes everything into `folder`. `facts` says how the evaluation was run; both files show it."""
-    published = published_results()
+def write_report(result: Evaluation, model: Model, facts: dict, folder: Path) -> dict:
+    """Writes everything into `folder`; returns the content of `metrics.json`.
+
+    `facts` says how the evaluation was run; both files show it. See `provenance` for those of the user's own series.
+    """
+    known = {} if "data" in facts else published_results()  # a file of the user's own may have the name of a set
     metrics = facts | {
         "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "sizes": result.sizes,
         "network": result.network,
         "scores": result.scores,
         "not_measured": result.not_measured,
-        "published": {name: published[name].get(facts["dataset"], {}) for name in ("thesis", "timevqvae")},
+        "published": {name: known.get(name, {}).get(facts["dataset"], {}) for name in ("thesis", "timevqvae")},
     }
     _write(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     _write(folder / "report.md", render(metrics, draw(result, model, facts["dataset"], folder)))
+    return metrics
 
 
 def render(metrics: dict, pictures: Iterable[str]) -> str:
     """The text of `report.md` from the content of `metrics.json` and the names of the `pictures` that exist."""
-    scores, published, network = metrics["scores"], metrics["published"], metrics["network"]
-    sizes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in metrics["sizes"].items())
-    origin = ", the one behind the published figures"
-    if network["source"] != "reference":
-        origin = "; the published figures come from another one, so FIDs compare with them only roughly"
-    about = [f"Series: {sizes}."]
-    if metrics["seeds"]:
-        about.append(f"Seeds of the random draws: {', '.join(map(str, metrics['seeds']))}.")
-        about.append("Intervals come from a bootstrap over series (95 %, seed 0).")
-    about.append(f"Evaluation network: {network['source']}, test accuracy {network['test_accuracy']:.1%}{origin}.")
+    scores, published = metrics["scores"], metrics["published"]
     table = headline_table(scores, published)
-    lines = [f"# {metrics['checkpoint']} on {metrics['dataset']}", "", *about, ""]
+    lines = [f"# {metrics['checkpoint']} on {metrics['dataset']}", "", *_about(metrics), ""]
     lines += ["## In short", "", legend(table), "", *table, ""]
     lines += [f"- {sentence}" for sentence in verdicts(scores, published)]
     for title, explanation, rows in SECTIONS:
@@ -72,33 +56,44 @@ def render(metrics: dict, pictures: Iterable[str]) -> str:
         lines += ["", "## Not measured", "", *[f"- {what}: {why}" for what, why in metrics["not_measured"].items()]]
     lines += ["", "## Pictures", ""]
     for file in pictures:
-        caption = CAPTIONS[file][0].upper() + CAPTIONS[file][1:]
+        caption = caption_of(file, bool(metrics["network"]))
+        caption = caption[0].upper() + caption[1:]
         lines += [f"![{caption}]({file})", "", caption + ".", ""]
     lines += ["## Reproduce", "", reproduction(metrics), "", "All figures and versions are in `metrics.json`.", ""]
     return "\n".join(lines)
 
 
-def reproduction(metrics: dict) -> str:
-    """The command that reproduces the figures on any machine, and the files that it needs there."""
-    name, dataset = metrics["checkpoint"], metrics["dataset"]
-    command = f"ncvqvae evaluate {name} --dataset {dataset} --out {name}"
-    command += f" --seeds {len(metrics['seeds'])}" if metrics["seeds"] else " --only tokenizer"
-    if metrics["network"]["source"] != "reference":
-        return f"`{command}`."
-    network = f"`{command} --fcn FOLDER`, where\n`FOLDER` holds `{dataset}.safetensors`, the evaluation network"
-    link = "[supervised-FCN](https://github.com/danelee2601/supervised-FCN)"
-    return f"{network} of\n{link} for this dataset, with its own names of the weights."
+def _about(metrics: dict) -> list[str]:
+    """Lines on what was measured, and how."""
+    data, network = metrics.get("data"), metrics["network"]
+    sizes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in metrics["sizes"].items())
+    lines = [f"Series: {sizes}."]
+    if data is not None:
+        lines = [f"The training split of `{data['file']}` has {counted(data)}.", *lines, judged_by(metrics)]
+    if metrics["seeds"]:
+        lines.append(f"Seeds of the random draws: {', '.join(map(str, metrics['seeds']))}.")
+        lines.append("Intervals come from a bootstrap over series (95 %, seed 0).")
+    if network:
+        origin = ", the one behind the published figures"
+        if network["source"] != "reference":
+            origin = "; the published figures come from another one, so FIDs compare with them only roughly"
+        origin = "" if data is not None else origin
+        lines.append(f"Evaluation network: {network['source']}, test accuracy {network['test_accuracy']:.1%}{origin}.")
+    return lines
 
 
 def verdicts(scores: dict[str, Score], published: dict) -> list[str]:
     """Sentences that sum up the figures."""
     found = []
-    if "fid" in scores:
-        fid, floor, tokenizer = scores["fid"]["mean"], scores["fid"].get("real"), scores["reconstruction_fid"]["mean"]
-        real = "" if floor is None else f", {floor:.2f} for real training series"
-        found.append(f"FID is {fid:.2f} with classes drawn{real} and {tokenizer:.2f} for reconstructed test series.")
-        if "copies" in scores:
-            found.append(copying(scores))
+    for key, what in (("fid", "FID is {} with classes drawn"), ("minirocket_fid", "FID of MiniROCKET features is {}")):
+        if key in scores:
+            fid, floor = scores[key]["mean"], scores[key].get("real")
+            tokenizer = scores[f"reconstruction_{key}"]["mean"]
+            real = "" if floor is None else f", {floor:.2f} for real training series"
+            found.append(f"{what.format(f'{fid:.2f}')}{real} and {tokenizer:.2f} for reconstructed test series.")
+            break
+    if "copies" in scores:
+        found.append(copying(scores))
     if "gain_fcn" in scores:
         classifiers = ("fcn", "the FCN"), ("minirocket", "MiniROCKET")
         gains = [f"{scores[f'gain_{key}']['mean']:+.1%} for {name}" for key, name in classifiers]
@@ -144,13 +139,17 @@ def standing(score: Score, known: list[float], better: str) -> str:
     return "ahead of" if (score["mean"] < known[0]) == (better == "lower") else "behind"
 
 
+def headlines(scores: dict[str, Score]) -> list[Row]:
+    """The figures to show first: those of series with classes, if there are any, else those of series without."""
+    known = [[row for row in rows if row[0] in scores] for rows in (HEADLINES, HEADLINES_WITHOUT_CLASSES)]
+    return known[0] or known[1]
+
+
 def headline_table(scores: dict[str, Score], published: dict) -> list[str]:
     """Lines of a table that shows our figures next to the published ones; empty columns are left out."""
     thesis, peer = published["thesis"], published["timevqvae"]
     rows = {}
-    for key, label, form, better in HEADLINES:
-        if key not in scores:
-            continue
+    for key, label, form, better in headlines(scores):
         name = PUBLISHED_NAMES.get(key)
         arms = {arm: figures[name] for arm, figures in thesis.items() if name in figures}
         best = (min if better == "lower" else max)(arms, key=lambda arm: arms[arm][0]) if arms else None
@@ -173,7 +172,8 @@ def headline_table(scores: dict[str, Score], published: dict) -> list[str]:
 def legend(table: list[str]) -> str:
     """A list that explains the columns of a `headline_table`."""
     shown = [f"- *{name}*: {meaning}" for name, meaning in COLUMNS.items() if f" {name} |" in table[0]]
-    return "\n".join([*shown, "- An empty cell: not published, or not defined."])
+    published = any(name in table[0] for name in list(COLUMNS)[3:])
+    return "\n".join([*shown, f"- An empty cell: {'not published, or ' if published else ''}not defined."])
 
 
 def _table(scores: dict[str, Score], rows: list[Row]) -> list[str]:
@@ -207,30 +207,6 @@ def pair(mean_and_std: list[float] | None, form: str) -> str:
         return ""
     mean, std = mean_and_std
     return format(mean, form) + (f" ± {format(std, form.lstrip('+'))}" if std else "")
-
-
-def draw(result: Evaluation, model: Model, dataset: str, folder: Path) -> list[str]:
-    """Draws every picture for which there are series; returns the names of their files."""
-    tokenizer = model if isinstance(model, NCVQVAEModel) else model.tokenizer
-    names, size, codes = result.label_names, tokenizer.config.codebook_size, {"test": result.test_codes}
-
-    def spectrogram(values: Tensor) -> Tensor:
-        return tokenizer.time_frequency(tokenizer.scale(values.to(tokenizer.device))).cpu()
-
-    drawings: dict[str, tuple[Callable, tuple]] = {}
-    if result.generated is not None:
-        codes["generated"] = result.generated_codes
-        sets = {"test": result.test, "generated": result.generated}
-        distances = {name: nearest_distances(values, result.train[0]) for name, (values, _) in sets.items()}
-        drawings["samples.png"] = plot_samples, (*result.train, *result.generated, names)
-        drawings["spectrograms.png"] = plot_spectrograms, (sets, spectrogram, names)
-        drawings["features.png"] = plot_features, (result.features,)
-        drawings["nearest.png"] = plot_nearest, (result.generated[0], result.train[0], distances)
-    drawings["codes.png"] = plot_codes, (codes, size)
-    drawings["reconstructions.png"] = plot_reconstructions, (result.test[0], result.reconstruction)
-    for file, (plot, arguments) in tqdm(drawings.items(), desc="drawing", leave=False, disable=None):
-        plot(*arguments, f"{dataset}: {CAPTIONS[file]}", folder / file)
-    return list(drawings)
 
 
 def _write(file: Path, text: str) -> None:

@@ -16,11 +16,11 @@ def lightly_warped(real: Classified, rows: Tensor, seed: int) -> Classified:
     They stay as they are whatever views a recipe has, so that figures can be compared.
 
     Args:
-        real: series `(series, channels, length)` and their classes.
+        real: series `(series, channels, length)` and their classes, which may be `None`.
         rows: indices of series, which may repeat.
         seed: of the changes.
     """
-    values, labels = real[0][rows], real[1][rows]
+    values, labels = real[0][rows], None if real[1] is None else real[1][rows]
     generator = torch.Generator().manual_seed(derived_seed(seed, "rival"))
     shift, stretch, scale = torch.randn(3, len(rows), 1, generator=generator)
     length = values.shape[2]

@@ -9,17 +9,19 @@ from string import Template
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..evaluation.measures import HEADLINES
-from ..evaluation.report import headline_table, legend, reproduction, verdicts
+from ..evaluation.provenance import reproduction
+from ..evaluation.report import headline_table, headlines, legend, verdicts
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line, whole_file
 from .base_card import check_base_card, is_base, render_base_card
+from .origin import again, origin_fields
 
 
 TASK = "time-series-generation"
 TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
-NEEDED = ("checkpoint", "weights_sha256", "dataset", "seeds", "network", "scores", "published")  # of metrics.json
+NEEDED: tuple[str, ...] = ("checkpoint", "weights_sha256", "dataset", "seeds", "sizes", "network")  # of metrics.json
+NEEDED += ("scores", "not_measured", "published")
 NEEDED_OF_BASE = ("checkpoint", "tokenizer_sha256", "command", "zero_shot")
 PICTURES = ("samples.png", "nearest.png")
 # What the card says about an id without an organisation.
@@ -69,8 +71,8 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfi
         library_name="transformers",
         tags=TAGS,
         model_name=name,
-        eval_results=card_results(read_metrics(folder)),
-        base_model=yaml.safe_load((folder / "recipe.yaml").read_text()).get("start"),
+        eval_results=card_results(read_metrics(folder, config)),
+        base_model=_recipe(folder).get("start"),
     )
     body = Template(resources.files(__package__).joinpath("model_card.md").read_text()).substitute(fields)
     return f"---\n{data.to_yaml()}\n---\n\n{body}"
@@ -88,7 +90,7 @@ def check_card(card: str, folder: Path, repo_id: str, config: MaskGITConfig) -> 
         said = ModelCard(card).data.eval_results or []
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"the metadata of {folder}/README.md cannot be read ({one_line(error)}); {remedy}") from None
-    wanted = card_results(read_metrics(folder))
+    wanted = card_results(read_metrics(folder, config))
     for result in (*wanted, *said):
         if said.count(result) != wanted.count(result):
             has, key = [], result.metric_type
@@ -121,57 +123,49 @@ def read_metrics(folder: Path, config: MaskGITConfig | NCVQVAEConfig | None = No
     try:
         metrics = json.loads(file.read_text())
     except FileNotFoundError:
-        raise ValueError(f"{folder} lacks metrics.json, which the card is made from; {_again(folder)}") from None
+        raise ValueError(
+            f"{folder} lacks metrics.json, which the card is made from; {again(folder, config)}"
+        ) from None
     except ValueError as error:
-        raise ValueError(f"{file} is not JSON ({error}); {_again(folder)}") from None
+        raise ValueError(f"{file} is not JSON ({error}); {again(folder, config)}") from None
     needed = NEEDED_OF_BASE if config is not None and is_base(config) else NEEDED
     missing = [name for name in needed if not isinstance(metrics, dict) or name not in metrics]
     if missing:
-        raise ValueError(f"{file} lacks {missing[0]!r}; {_again(folder)}")
+        raise ValueError(f"{file} lacks {missing[0]!r}; {again(folder, config)}")
     return metrics
 
 
 def card_results(metrics: dict) -> list[EvalResult]:
     """The figures that the Hub reads."""
+    data, name = metrics.get("data"), metrics["dataset"]
+    split = "test" if data is None else data["judged_by"]
+    kind = "ucr" if data is None else name.split(":")[0] if "/" in name else "own-series"
     return [
         EvalResult(
             task_type=TASK,
-            dataset_type="ucr",
-            dataset_name=f"UCR {metrics['dataset']}",
-            dataset_split="test",
+            dataset_type=kind,
+            dataset_name=f"UCR {name}" if data is None else name,
+            dataset_split=split,
             metric_type=key,
             metric_name=label,
             metric_value=round(metrics["scores"][key]["mean"], 4),
         )
-        for key, label, _, _ in HEADLINES
-        if key in metrics["scores"]
+        for key, label, _, _ in headlines(metrics["scores"])
     ]
 
 
 def _fields(folder: Path, repo_id: str, config: MaskGITConfig) -> dict[str, str]:
     """The values of the template's fields."""
-    tokenizer, labels = config.tokenizer_config, list(config.id2label.values())
-    metrics = _check_folder(folder, tokenizer.dataset_name)
-    shape = f"{tokenizer.length} samples"
-    shape += f" in {tokenizer.num_channels} channels" if tokenizer.num_channels > 1 else ""
-    classes = ", ".join(labels) if len(labels) <= 10 else f"{labels[0]} to {labels[-1]}"
-    network = "The evaluation network is the one behind the published figures."
-    if metrics["network"]["source"] != "reference":
-        network = "The evaluation network is our own, so published FID and inception score compare only roughly."
+    tokenizer, metrics = config.tokenizer_config, _check_folder(folder, config)
     notes = folder / "notes.md"
     table = headline_table(metrics["scores"], metrics["published"])
-    return {
+    return origin_fields(metrics, config) | {
         "repo_id": repo_id,
-        "dataset": metrics["dataset"],
-        "shape": shape,
-        "classes": f"{len(labels)} classes ({classes})" if labels else "without classes",
-        "label": labels[0] if labels else "null",
         "output_shape": f"(8, {tokenizer.num_channels}, {tokenizer.length})",
         "num_codes": str(tokenizer.num_codes),
         "codebook_size": str(tokenizer.codebook_size),
         "steps": str(config.sampling_steps),
-        "sampling": _sampling(config, yaml.safe_load((folder / "recipe.yaml").read_text())),
-        "network": network,
+        "sampling": _sampling(config, _recipe(folder)),
         "legend": legend(table),
         "table": "\n".join(table),
         "verdicts": "\n".join(f"- {sentence}" for sentence in verdicts(metrics["scores"], metrics["published"])),
@@ -196,21 +190,24 @@ def _sampling(config: MaskGITConfig, recipe: dict) -> str:
     return f"Unless other settings are given it decides {order}, {steps}.{chosen}"
 
 
-def _check_folder(folder: Path, dataset: str | None) -> dict:
-    """The metrics of a checkpoint that was trained on `dataset`; checks that its folder has every file of a card."""
-    if dataset is None:
-        send = f"write a README.md of your own and send it with hf upload ORGANISATION/NAME {folder}"
-        raise ValueError(f"{folder} was trained on no dataset of the archive, which cards are made for; {send}")
-    metrics = read_metrics(folder)
-    if metrics["dataset"] != dataset:
-        found = f"{folder}/metrics.json is of {metrics['dataset']}, the checkpoint of {dataset}"
-        raise ValueError(f"{found}; {_again(folder)}")
-    for name in (*PICTURES, "recipe.yaml"):
+def _check_folder(folder: Path, config: MaskGITConfig) -> dict:
+    """The metrics of a checkpoint on what it was trained on; checks that its folder has every file of a card."""
+    metrics = read_metrics(folder, config)
+    if (None if "data" in metrics else metrics["dataset"]) != config.tokenizer_config.dataset_name:
+        trained_on = config.tokenizer_config.dataset_name or "series of your own"
+        found = f"{folder}/metrics.json is of {metrics['dataset']}, the checkpoint of {trained_on}"
+        raise ValueError(f"{found}; {again(folder, config)}")
+    pictures = PICTURES[:1] if "copying" in metrics["not_measured"] else PICTURES
+    for name in (*pictures, "recipe.yaml"):
         if not (folder / name).is_file():
-            remedy = _again(folder) if name in PICTURES else f"train it again, or copy {name} there"
+            remedy = again(folder, config) if name in PICTURES else f"train it again, or copy {name} there"
             raise ValueError(f"{folder} lacks {name}, which the card is made from; {remedy}")
+    start = _recipe(folder).get("start") or ""
+    if start.startswith(("/", ".", "~")) or start.count("/") > 1:
+        remedy = "write there the name that others find it by"
+        raise ValueError(f"{folder}/recipe.yaml starts from {start}, a folder of this machine; {remedy}")
     return metrics
 
 
-def _again(folder: Path) -> str:
-    return f"run ncvqvae evaluate {folder} --out {folder}"
+def _recipe(folder: Path) -> dict:
+    return yaml.safe_load((folder / "recipe.yaml").read_text())

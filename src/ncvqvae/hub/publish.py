@@ -23,6 +23,7 @@ from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import digest, one_line
 from .base_card import is_base
 from .card import read_metrics, write_card
+from .origin import again
 
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
@@ -254,9 +255,7 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEMo
             weights = (folder / "model.safetensors").read_bytes()
             same = metrics["weights_sha256"] == hashlib.sha256(weights).hexdigest()
         if not same:
-            raise ValueError(
-                f"{folder}/metrics.json was measured with other weights; run ncvqvae evaluate {folder} --out {folder}"
-            )
+            raise ValueError(f"{folder}/metrics.json was measured with other weights; {again(folder, model.config)}")
     generator = torch.Generator(model.device).manual_seed(0)
     made = []
     if is_base(model.config):

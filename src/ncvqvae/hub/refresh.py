@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..evaluation.report import CAPTIONS, render
+from ..evaluation.pictures import CAPTIONS
+from ..evaluation.report import render
 from ..evaluation.zero_shot import render_zero_shot
 from ..inference import load_checkpoint
 from ..runtime import first_line, user_errors, whole_file

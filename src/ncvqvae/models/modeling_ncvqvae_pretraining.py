@@ -14,6 +14,7 @@ from .distributed import BatchNorm2d, gather_batch, mean_over_batch
 from .modeling_ncvqvae import NCVQVAEModel, NCVQVAEPreTrainedModel
 from .projector import Projector
 from .scaler import moments_of
+from .series_input import check_shape
 from .ssl_objectives import OBJECTIVES
 
 
@@ -86,7 +87,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
 
         for view in (values, augmented_values):
             if view is not None:
-                tokenizer.check_shape(view)
+                check_shape(view, config)
         moments = moments_of(values, None, None, config.scale_each)
         working = tokenizer.to_working(tokenizer.scale(values, moments))
         spectrogram = tokenizer.time_frequency(working)

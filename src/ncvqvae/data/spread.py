@@ -1,0 +1,56 @@
+"""How far the values of series spread: whether float32 has digits enough for them, and whether one is an outlier."""
+
+import numpy as np
+
+
+# Values that are so many standard deviations from zero lose more than a thousandth of one in float32.
+FAR_FROM_ZERO = 1e4
+# A value so many times as far from the median as nearly all others leaves them fewer than two digits in float32.
+OUTLIER = 1e6
+SAMPLES = 64  # values of each series and channel that stand for it in the quantiles
+MOST_SAMPLES = 200_000
+
+
+class Spread:
+    """Collects extremes, and a sample of the values, of each channel of series that come one by one."""
+
+    def __init__(self) -> None:
+        self._least: list[tuple[float, int]] = []  # of each channel: the value, and the series that holds it
+        self._largest: list[tuple[float, int]] = []
+        self._sample: list[np.ndarray] = []  # (channels, some values)
+        self._size = 0
+
+    def add(self, index: int, series: np.ndarray) -> None:
+        """Takes in series number `index`, `(channels, length)` with NaN for gaps, none of which is empty."""
+        if not self._least:
+            self._least, self._largest = [(np.inf, 0)] * len(series), [(-np.inf, 0)] * len(series)
+        self._least = list(map(min, self._least, ((float(one), index) for one in np.nanmin(series, 1))))
+        self._largest = list(map(max, self._largest, ((float(one), index) for one in np.nanmax(series, 1))))
+        if self._size < MOST_SAMPLES:
+            self._sample.append(series[:, :: -(-series.shape[1] // SAMPLES)])
+            self._size += self._sample[-1].shape[1]
+
+    def check(self) -> None:
+        """Raises `ValueError` for a value that is so far from all others that these would lose their digits."""
+        for channel, quantiles in enumerate(self._quantiles()):
+            low, median, high = quantiles
+            for value, index in (self._least[channel], self._largest[channel]):
+                if high > low and abs(value - median) > OUTLIER * (high - low):
+                    where = f"series {index}" + (f", channel {channel}" if len(self._least) > 1 else "")
+                    raise ValueError(
+                        f"{where} holds {value:g}, while nearly all values lie between {low:g} and {high:g}, which "
+                        f"leaves them without digits: remove it, or mark it as a gap with --missing-value {value:g}"
+                    )
+
+    @property
+    def needs_double(self) -> bool:
+        """Whether float32 has too few digits, or too small a range, for a channel."""
+        for channel, sample in enumerate(np.concatenate(self._sample, 1)):
+            far = max(abs(self._least[channel][0]), abs(self._largest[channel][0]))
+            if far > float(np.finfo(np.float32).max) or far > FAR_FROM_ZERO * float(np.nanstd(sample)) > 0:
+                return True
+        return False
+
+    def _quantiles(self) -> np.ndarray:
+        """The quantiles .01, .5 and .99 of each channel."""
+        return np.nanquantile(np.concatenate(self._sample, 1), [0.01, 0.5, 0.99], axis=1).T

@@ -1,0 +1,168 @@
+"""Text files of fields: CSV with commas, semicolons or tabs, as spreadsheets, loggers and programs write them."""
+
+import csv
+import gzip
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from ..runtime import one_line
+from .layout import NAMES, ROW_NUMBERS
+
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+PROBED = 50  # rows that are looked at to find the separator
+# In a text whose fields are separated by "," the decimal comma needs quotes.
+DECIMALS = {mark: rf'(?:^|[;\t|])[ "]*[-+]?\d*{mark}\d+(?:[eE][-+]?\d+)?[ "]*(?=$|[;\t|])' for mark in (",", r"\.")}
+QUOTED_DECIMAL = r'(?:^|,)"[-+]?\d+,\d+"(?=$|,)'
+
+
+def read_text(path: Path, named: Sequence[str]) -> tuple[pa.Table, list[str]]:
+    """The table in a text file, and what was found out about the file, in words.
+
+    The first line that is neither empty nor a comment (`#`) names the columns. Columns of classes, ids, times and
+    channels stay text.
+
+    Args:
+        named: the names of such columns that the caller gave.
+
+    Raises:
+        ValueError: for a file that is no text, a first line that is a series, or a row with more or fewer fields than
+            the first line has; the message is one line.
+    """
+    text, told = _decode(path)
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines:
+        raise ValueError(f"{path} is empty")
+    separator = _separator(lines)
+    header = [name.strip() for name in _fields(lines[0], separator)]
+    _check_header(path, header, named)
+    body = "\n".join(lines[1:])
+    decimal = _decimal(path, body, separator)
+    table = _parse(path, body, header, separator, decimal, named)
+    said = f"separated by {SEPARATORS[separator]}" + (", with decimal commas" if decimal == "," else "")
+    return _without_empty_end(table), [said, *told]
+
+
+def _decode(path: Path) -> tuple[str, list[str]]:
+    raw = path.read_bytes()
+    try:
+        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path} is a damaged .gz file ({one_line(error)})") from None
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", errors="replace"), []
+    if b"\x00" in raw:
+        raise ValueError(f"{path} does not hold series: it is no text")
+    try:
+        return raw.decode("utf-8-sig"), []
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace"), ["in the encoding cp1252"]
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return next(csv.reader([line], delimiter=separator), [])
+
+
+def _separator(lines: list[str]) -> str:
+    """The one that splits the first line, and the next rows into as many fields; else the one that splits it most."""
+    counts = {mark: [len(_fields(line, mark)) for line in lines[:PROBED]] for mark in SEPARATORS}
+    splits = {mark: count for mark, count in counts.items() if count[0] > 1}
+    even = [mark for mark, count in splits.items() if len(set(count)) == 1]
+    return max(even or splits or [","], key=lambda mark: counts[mark][0])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _check_header(path: Path, header: list[str], named: Sequence[str]) -> None:
+    """Refuses a first line that is a series, whether or not a class stands beside it."""
+    known = {name for names in NAMES.values() for name in names}
+    numbers = [name for name in header if _is_number(name)]
+    others = [name for name in header if name and name not in numbers]
+    if numbers and not any(name in named or name.lower() in known or ROW_NUMBERS.fullmatch(name) for name in others):
+        found = f"it begins with {', '.join(header[:3])}"
+        raise ValueError(
+            f"the first line of {path} is a series, not the names of the columns ({found}): add a line of names such "
+            "as label,t0,t1,t2"
+        )
+    if repeated := [name for name in header if name and header.count(name) > 1]:
+        raise ValueError(f"{path} has several columns of the name {repeated[0]!r}")
+
+
+def _decimal(path: Path, body: str, separator: str) -> str:
+    if separator == ",":
+        return "," if re.search(QUOTED_DECIMAL, body, re.MULTILINE) else "."
+    comma, point = (re.search(pattern, body, re.MULTILINE) for pattern in DECIMALS.values())
+    if comma and point:
+        found = f"{comma[0].strip(' ;|')!r} and {point[0].strip(' ;|')!r}"
+        raise ValueError(f"{path} has decimal commas and decimal points, {found}: write all numbers alike")
+    return "," if comma else "."
+
+
+def _parse(path: Path, body: str, header: list[str], separator: str, decimal: str, named: Sequence[str]) -> pa.Table:
+    wrong: list = []
+
+    def keep(row: arrow_csv.InvalidRow) -> str:
+        wrong.append(row)
+        return "error"
+
+    texts = {name for names in NAMES.values() for name in names}
+    names = [name or f"unnamed: {index}" for index, name in enumerate(header)]
+    kinds = {name: pa.string() for name in names if name in named or name.lower() in texts}
+    raw = body.encode()
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(raw),
+            # One block, so that each column has the one kind that all its rows have.
+            read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(raw) + 2),
+            parse_options=arrow_csv.ParseOptions(delimiter=separator, invalid_row_handler=keep),
+            convert_options=arrow_csv.ConvertOptions(column_types=kinds, decimal_point=decimal),
+        )
+    except pa.ArrowInvalid as error:
+        if wrong:
+            row = wrong[0]
+            found = f"{row.actual_columns} fields, the line of names {row.expected_columns}"
+            begin = row.text[:40].strip()
+            raise ValueError(f"row {row.number} of {path} has {found}; it begins with {begin!r}") from None
+        raise ValueError(f"{path} does not hold series ({one_line(error)[:200]})") from None
+    _check_cells(path, table.drop_columns(list(kinds)))
+    return _as_written(table, list(kinds))
+
+
+def _check_cells(path: Path, table: pa.Table) -> None:
+    """Refuses a word in a column of numbers, by its row."""
+    for name in table.column_names:
+        if pa.types.is_string(table[name].type):
+            numbers = pc.match_substring_regex(
+                table[name], r"^\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*$"
+            ).to_numpy()
+            if 2 * numbers.sum() > len(numbers) or (numbers.any() and len(numbers) < 4):
+                row = int((~numbers.astype(bool)).argmax())
+                found = table[name][row].as_py()
+                raise ValueError(f"row {row + 1} of {path} holds {found!r} in the column {name!r}; expected a number")
+
+
+def _as_written(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Without the quotation mark that `write_series` puts before names that a spreadsheet would run as formulas."""
+    for name in names:
+        plain = pc.replace_substring_regex(table[name], r"^'([=+@\t\r-])", r"\1")
+        table = table.set_column(table.column_names.index(name), name, plain)
+    return table
+
+
+def _without_empty_end(table: pa.Table) -> pa.Table:
+    """Without the columns that have neither a name nor a value, which a separator at the end of each line makes."""
+    empty = [
+        name for name in table.column_names if name.startswith("unnamed: ") and table[name].null_count == len(table)
+    ]
+    return table.drop_columns(empty) if empty else table
