@@ -88,11 +88,11 @@ def find_columns(kinds: Mapping[str, Kind], layout: Layout, repeats: Callable[[s
         found.rows = "time"
     elif layout.values is not None and not _are_numbered(values):
         if len(values) < LEAST_SAMPLES and not layout.recording:
-            raise ValueError(_question(values))
+            raise ValueError(question(values))
         found.rows = "time" if layout.recording else "series"
     elif not _are_numbered(values):
         if not layout.recording:
-            raise ValueError(_question(values))
+            raise ValueError(question(values))
         found.rows = "time"
     if found.rows == "time":
         if role["channel"] and len(values) != 1:
@@ -171,7 +171,8 @@ def _are_numbered(values: list[str]) -> bool:
     return dates or all(_as_number(name) is not None or NUMBERED.fullmatch(name) for name in values)
 
 
-def _question(values: list[str]) -> str:
+def question(values: list[str]) -> str:
+    """What is asked about columns that may be samples of a series or channels of a time."""
     stray = [name for name in values if not _are_numbered([name])]
     if len(stray) < len(values) and len(values) > LEAST_SAMPLES:
         rest = [name for name in values if name not in stray]

@@ -18,7 +18,7 @@ from ..runtime import one_line
 from .columns import kind_of
 from .files import read_archive, read_arrays
 from .labels import label_name
-from .layout import Columns, Kind, Layout, find_columns, some
+from .layout import Columns, Kind, Layout, find_columns, question, some
 from .series import values_column
 from .tables import one_table, recordings, with_index
 from .text import read_text
@@ -190,6 +190,7 @@ def _from_frame(table: pd.DataFrame, layout: Layout, told: list[str]) -> Opened:
     columns = find_columns(kinds, layout, lambda name: bool(table[name].duplicated().any()))
     if columns.rows == "time":
         return _from_times(table, columns, layout, told)
+    _check_columns(columns, len(table))
     names = [name for channel in columns.values for name in channel]
     kept = table[names].copy() if columns.rows == "lists" else table[names].apply(pd.to_numeric)
     if columns.label:
@@ -200,6 +201,12 @@ def _from_frame(table: pd.DataFrame, layout: Layout, told: list[str]) -> Opened:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"the table holds more than numbers ({one_line(error)[:200]})") from None
     return Opened(dataset, columns, told)
+
+
+def _check_columns(columns: Columns, count: int) -> None:
+    """Refuses a table of many rows and few columns: its rows seem to be times."""
+    if columns.rows == "series" and count >= MANY_SERIES and len(columns.values[0]) < FEW_SAMPLES:
+        raise ValueError(question([name for channel in columns.values for name in channel]))
 
 
 def _kind_of_column(column: pd.Series) -> Kind:
@@ -219,6 +226,7 @@ def _from_dataset(dataset: Dataset, layout: Layout, told: list[str]) -> Opened:
     kinds = {field.name: kind_of(field.type) for field in dataset.data.schema}
     columns = find_columns(kinds, layout, lambda name: len(dataset.unique(name)) < len(dataset))
     if columns.rows != "time":
+        _check_columns(columns, len(dataset))
         return Opened(dataset, columns, told)
     table: Any = dataset.with_format(None).to_pandas()
     known = dataset.features.get(columns.label) if columns.label else None

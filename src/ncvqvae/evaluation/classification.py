@@ -72,7 +72,8 @@ def minirocket_accuracy(train: Classified, tests: Sequence[Classified], seed: in
 
 def nearest_neighbour_accuracy(values: Tensor, labels: Tensor, test_values: Tensor, test_labels: Tensor) -> float:
     """Share of the test series whose nearest of `values` `(series, channels, length)` has their class."""
-    nearest = torch.cdist(test_values.flatten(1), values.flatten(1)).argmin(1).cpu()
+    kind = torch.promote_types(values.dtype, test_values.dtype)  # data and generated series may differ in it
+    nearest = torch.cdist(test_values.flatten(1).to(kind), values.flatten(1).to(kind)).argmin(1).cpu()
     return (labels[nearest] == test_labels).float().mean().item()
 
 
