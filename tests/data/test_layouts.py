@@ -1,4 +1,4 @@
-"""People's files: each layout, separator and kind of time gives the same series, and what is unclear is asked about."""
+"""People's files: layouts, separators and times of each kind give the same series; what is unclear is asked about."""
 
 import gzip
 import subprocess
