@@ -32,3 +32,14 @@ def test_mistakes_are_named(generate):
         generate("sideways")
     with pytest.raises(TypeError, match="unknown setting 'steps'; known are choice_temperature"):
         generate("up", steps=3)
+
+
+def test_an_integer_that_may_mean_two_classes_is_refused(model, tmp_path):
+    model.config.id2label = {0: "1", 1: "2"}
+    model.config.label2id = {"1": 0, "2": 1}
+    save(model, tmp_path / "model")
+    generate = pipeline("time-series-generation", model=str(tmp_path / "model"), device="cpu")
+    assert [one["label"] for one in generate("1", num_samples=2)] == ["1", "1"]
+    for labels in (1, ["2", 1]):
+        with pytest.raises(ValueError, match="label 1 is the index of class '2' and the name of the class of index 0"):
+            generate(labels)

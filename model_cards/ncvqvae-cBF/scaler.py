@@ -15,11 +15,14 @@ def float_type(values: Tensor) -> torch.dtype:
 
 
 def enough_digits(mean: Sequence[float], std: Sequence[float]) -> torch.dtype:
-    """The type of series of this mean and standard deviation of each channel: float32 where that holds three digits of
-    a standard deviation, else float64.
+    """The type of series of this mean and standard deviation of each channel: float32 where that holds them, and three
+    digits of a standard deviation, else float64.
     """
-    wide = any(abs(average) > 1e4 * deviation for average, deviation in zip(mean, std, strict=True))
-    return torch.float64 if wide else torch.float32
+    most = torch.finfo(torch.float32).max
+    for average, deviation in zip(mean, std, strict=True):
+        if abs(average) > 1e4 * deviation or abs(average) + 100 * deviation > most:
+            return torch.float64
+    return torch.float32
 
 
 class Scaler(nn.Module):

@@ -128,3 +128,9 @@ def test_classifiers_trained_on_a_separable_toy_score_high_on_it_and_low_on_its_
         train, test = sines_in_noise(60, length), sines_in_noise(100, length, seed=1)
         high, low = accuracy(train, [test, (test[0], 1 - test[1])], *more)
         assert high > 0.95 and low == pytest.approx(1 - high)
+
+
+def test_nearest_neighbours_are_found_among_series_of_another_precision():
+    values, labels = torch.randn(6, 1, 20), torch.arange(6) % 2
+    assert nearest_neighbour_accuracy(values, labels, values.double(), labels) == 1
+    assert nearest_neighbour_accuracy(values.double(), labels, values, labels) == 1

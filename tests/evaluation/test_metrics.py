@@ -269,6 +269,8 @@ def test_the_kernel_distance_is_its_definition_and_has_no_bias(generator):
 
     real, generated = (torch.randn(size, 5, generator=generator, dtype=torch.float64) for size in (6, 9))
     assert kernel_distance(real, generated + 1) == pytest.approx(written_out(real, generated + 1), rel=1e-9)
+    with pytest.raises(ValueError, match="needs 2 series or more, found 1 and"):
+        kernel_distance(real[:1], generated)
     draws = [kernel_distance(*torch.randn(2, 8, 5, generator=generator)) for _ in range(2000)]
     spread = torch.tensor(draws).std() / 2000**0.5
     assert abs(sum(draws) / 2000) < 4 * spread

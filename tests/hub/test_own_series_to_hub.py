@@ -114,14 +114,18 @@ def test_without_classes_and_held_out_series_the_rest_is_measured_and_said_to_be
     assert "by class" not in report.split("## Pictures")[1] and "features.png" not in report
 
 
-def test_series_read_without_their_classes_are_told_which_option_names_them(trained, tmp_path):
-    shutil.copy(trained / "plain.csv", tmp_path / "mine.csv")
-    options = ("--data", tmp_path / "mine.csv", "--test", trained / "later.csv", "--value-columns")
-    columns = ",".join(f"t{index}" for index in range(24))
-    assert run("evaluate", trained / "ncvqvae-mine", *options, columns, "--seeds", 1, "--out", tmp_path / "out") == 0
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert "nearest_ratio" in metrics["scores"]
-    assert any("whose column --label-column names" in reason for reason in metrics["not_measured"].values())
+def test_of_very_many_series_some_are_measured_and_the_report_says_so(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("ncvqvae.cli.evaluation.MOST_SERIES", 32)
+    metrics, report = evaluated(trained, "ncvqvae-plain", tmp_path, "--only", "tokenizer")
+    assert metrics["sizes"] == {"train": 32, "test": 32} and "without 128 others" in report
+    assert "`plain.csv` has 96 series" in report
+
+
+def test_classes_that_a_checkpoint_does_not_know_are_left_out(trained, tmp_path):
+    checkpoint = ("evaluate", trained / "ncvqvae-plain", "--data", trained / "mine.csv", "--seeds", 1)
+    assert run(*checkpoint, *KIND, "--test", trained / "later.csv", "--out", tmp_path) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert "nearest_ratio" in metrics["scores"] and metrics["network"] == {}
 
 
 def test_own_series_are_compared_as_the_scaler_scales_them_whatever_their_offset(trained, tested):
@@ -134,7 +138,8 @@ def test_own_series_are_compared_as_the_scaler_scales_them_whatever_their_offset
     assert tested[0]["network"]["test_accuracy"] > 0.9
 
 
-def test_a_cached_network_is_of_the_same_series_and_classes_or_trained_anew(trained):
+def test_a_cached_network_is_of_the_same_series_and_classes_or_trained_anew(monkeypatch):
+    monkeypatch.setattr("ncvqvae.evaluation.fcn.LEAST_STEPS", 1)
     values, labels = sines_in_noise(12, 24)
 
     def file(*train, classes=2):
@@ -214,8 +219,9 @@ def test_published_it_is_on_the_hub_what_the_folder_holds(hub, trained, tested, 
         (("--test", "later.csv"), "--test is for series of your own; name them with --data"),
         ((), "does not name its dataset; name one with --dataset, or with --data the series of your own"),
         (("--data", "none.csv"), "there is no file none.csv"),
-        (("--data", "later.csv", *KIND), "the checkpoint was trained on other series, of mean 1.7e+09"),
+        (("--data", "later.csv", *KIND), "the checkpoint was trained on other series: these have a mean"),
         (("--data", "renamed.csv", *KIND), "the checkpoint's classes are fast, slow; the dataset's quick, slow"),
+        (("--data", "plain.csv"), "the checkpoint's classes are fast, slow; the series have none"),
         (("--data", "short.csv", *KIND), "takes series of 1 channels x 24 samples, the dataset has 1 x 12"),
     ],
 )

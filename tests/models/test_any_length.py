@@ -123,7 +123,7 @@ def test_every_combination_trains_a_step_and_reconstructs(chosen):
     ("values", "message"),
     [
         (torch.randn(2, 1, 7), r"\(batch, channels, length\), of at least 8 samples, found \(2, 1, 7\)"),
-        (torch.randn(2, 30), "found"),
+        (torch.randn(30), r"found \(30,\); of one series give values\[None\]"),
         (torch.ones(2, 1, 30), "a series is constant: give the mean and std"),
         (torch.full((2, 1, 30), torch.nan), "NaN or infinite"),
     ],

@@ -65,9 +65,8 @@ def _check_source(options: argparse.Namespace) -> None:
         raise ValueError(f"--{own[0].replace('_', '-')} is for series of your own; name them with --data")
     archive = [name for name in OF_THE_ARCHIVE if getattr(options, name) is not None]
     if options.data is not None and archive:
-        raise ValueError(
-            f"--{archive[0].replace('_', '-')} is for the archive, --data for series of your own: leave one out"
-        )
+        option = archive[0].replace("_", "-")
+        raise ValueError(f"--{option} is for the archive, --data for series of your own: leave one out")
 
 
 def _evaluate_on_one_set(options: argparse.Namespace, model: "Model", folder: Path) -> None:
@@ -81,15 +80,12 @@ def _evaluate_on_one_set(options: argparse.Namespace, model: "Model", folder: Pa
     dataset, facts = _archive(options, model) if options.data is None else _own(options, model)
     result = evaluate_model(model, dataset, options.fcn, options.seeds, scaled=options.data is not None)
     folder.mkdir(parents=True, exist_ok=True)
-    facts = (
-        _facts(options, model)
-        | facts
-        | {
-            "classifiers_trained_in": "bfloat16" if fast_bfloat16(model.device) else "float32",
-            "seeds": [] if options.only else list(range(options.seeds)),
-            "sampling": {key: value for key, value in model.config.to_dict().items() if key.startswith("sampling_")},
-        }
-    )
+    facts = _facts(options, model) | facts
+    facts |= {
+        "classifiers_trained_in": "bfloat16" if fast_bfloat16(model.device) else "float32",
+        "seeds": [] if options.only else list(range(options.seeds)),
+        "sampling": {key: value for key, value in model.config.to_dict().items() if key.startswith("sampling_")},
+    }
     metrics = write_report(result, model, facts, folder)
     print(f"{facts['checkpoint']} on {facts['dataset']}, {time.perf_counter() - start:.0f} s")
     for sentence in verdicts(result.scores, metrics["published"]):
@@ -119,6 +115,8 @@ def _own(options: argparse.Namespace, model: "Model") -> "tuple[DatasetDict, dic
 
     _, data = load_own(options)
     check_training_split(model, data["train"])
+    if getattr(model.config, "num_labels", None) == 0 and "label" in data["train"].column_names:
+        data = data.remove_columns("label")  # nor had training any classes when it held series out
     recipe = _recipe_of(options.checkpoint)
     train, test, kind = evaluation_split(data, recipe.seed, recipe.validation_fraction)
     facts = {
@@ -140,9 +138,8 @@ def _recipe_of(checkpoint: str) -> "Recipe":
     from ..inference import find_checkpoint
     from ..training.recipes import load_recipe
 
-    return load_recipe(
-        cached_file(find_checkpoint(checkpoint), "recipe.yaml", _raise_exceptions_for_missing_entries=False)
-    )
+    name = find_checkpoint(checkpoint)
+    return load_recipe(cached_file(name, "recipe.yaml", _raise_exceptions_for_missing_entries=False))
 
 
 def _public(source: str) -> str:

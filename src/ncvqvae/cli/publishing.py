@@ -16,7 +16,7 @@ def add_publish(commands: Any) -> None:
         "publish",
         help="send a checkpoint to the Hugging Face Hub",
         description="Check a checkpoint's folder, write its card from metrics.json, and upload weights, code and card "
-        "in one commit.",
+        "in one commit. The pictures are sent too, and show some of the series that it was trained on.",
     )
     parser.set_defaults(run=publish)
     parser.add_argument("folder", help="folder of a checkpoint, evaluated with --out FOLDER")

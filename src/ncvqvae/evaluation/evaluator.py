@@ -26,8 +26,7 @@ from .stage_scores import encode_all, score_prior, score_tokenizer
 
 
 SAME_SCALE = 1e-3  # standard deviations by which the scaler of a training split may differ from the checkpoint's
-NO_CLASSES = "this takes a classifier, and the series have no classes"
-FORGOTTEN = "; the checkpoint knows some, whose column --label-column names"
+NO_CLASSES = "this takes series with classes, and these have none"
 NOTHING_NEW = "this takes series that the model did not learn from, and the test series are the training series"
 
 
@@ -105,13 +104,17 @@ def check_training_split(model: Model, dataset: Dataset) -> None:
 
     Its series then have another shape, other classes, or another mean or variance than those of the model's scaler.
     """
-    values = StreamedValues(dataset)
-    check_dataset(model, values, class_names(dataset))
+    values, names = StreamedValues(dataset), class_names(dataset)
+    check_dataset(model, values, names)
+    if not names and not isinstance(model, NCVQVAEModel) and model.config.num_labels:
+        known = ", ".join(model.config.id2label.values())
+        raise ValueError(f"the checkpoint's classes are {known}; the series have none: name the column of theirs")
     config = getattr(model.config, "tokenizer_config", model.config)
     for mean, std, known_mean, known_std in zip(*fit_scaler(values), config.mean, config.std, strict=True):
-        if max(abs(mean - known_mean), abs(std - known_std)) > SAME_SCALE * known_std:
-            found = f"of mean {known_mean:.6g} and standard deviation {known_std:.6g}, not {mean:.6g} and {std:.6g}"
-            raise ValueError(f"the checkpoint was trained on other series, {found}: name those, and new ones as test")
+        shift, stretch = (mean - known_mean) / known_std, std / known_std
+        if max(abs(shift), abs(stretch - 1)) > SAME_SCALE:
+            found = f"these have a mean {shift:+.3g} standard deviations off and {stretch:.3g} times the deviation"
+            raise ValueError(f"the checkpoint was trained on other series: {found}; name those, and new ones as test")
 
 
 def _comparison(
@@ -132,18 +135,16 @@ def _comparison(
 
 def _left_out(result: Evaluation, model: Model) -> dict[str, str]:
     """What the data and the model do not allow to measure, with the reason."""
-    alone, found = isinstance(model, NCVQVAEModel), {}
-    classes = not alone and bool(model.config.num_labels)
+    found = {}
     if not result.label_names:
-        reason = NO_CLASSES + (FORGOTTEN if classes else "")
-        found["FID, inception score, precision to coverage, classification accuracy and probes"] = reason
+        found["FID, inception score, precision to coverage, classification accuracy and probes"] = NO_CLASSES
     elif result.seen:
         found["classification accuracy and probes"] = NOTHING_NEW
-    if alone:
+    if isinstance(model, NCVQVAEModel):
         return found | {"generation": "this is of stage 1 alone, the tokenizer"}
     if result.seen:
         found["copying"] = NOTHING_NEW
-    if result.label_names and not classes:
+    if result.label_names and not model.config.num_labels:
         found["class-conditional FID and classification accuracy"] = "the checkpoint knows no classes"
     return found
 
