@@ -11,6 +11,7 @@ from ncvqvae.evaluation.classification import (
     fcn_accuracy,
     join_evenly,
     minirocket_accuracy,
+    nearest_neighbour_accuracy,
     strong_probe,
     synthetic_labels,
     thesis_probe,
