@@ -112,11 +112,13 @@ def test_one_recording_is_cut_by_the_window_and_where_its_class_changes():
         load_series(table.drop(columns="timestamp"), label_column="activity")
 
 
-def test_value_columns_choose_the_channels_and_their_order():
+def test_value_columns_choose_the_channels_and_their_order(tmp_path):
     table = log()
-    found = load_series(table, value_columns=["acc_z", "acc_x"])
-    np.testing.assert_allclose(to_tensors(found)[0].numpy(), values_of_log(table)[:, [2, 0]], rtol=1e-6)
-    assert "without acc_y: it was not asked for" in describe(found)
+    table.to_csv(tmp_path / "log.csv", index=False)
+    for source in (table, tmp_path / "log.csv"):
+        found = load_series(source, value_columns=["acc_z", "acc_x"])
+        np.testing.assert_allclose(to_tensors(found)[0].numpy(), values_of_log(table)[:, [2, 0]], rtol=1e-6)
+        assert "without acc_y: it was not asked for" in describe(found)
 
 
 @pytest.mark.parametrize(
@@ -224,11 +226,21 @@ def test_what_a_text_file_has_wrong_gets_one_line(text, message, tmp_path):
         ([np.zeros((24, 10)), np.zeros((30, 10))], "add --channels-last"),
         (np.zeros((500, 3)), "found 500 series of 3 samples, too few to learn from"),
         (np.zeros((2, 9), complex), "series must be real numbers"),
+        (pd.DataFrame(np.zeros((2, 9), complex)).add_prefix("t"), "the column 't0' does not hold numbers"),
         (RANDOM.normal(size=(20, 30)) + 1e12 * (np.arange(600).reshape(20, 30) == 100), "series 3 holds 1e.12, while"),
         (pd.DataFrame(RANDOM.normal(size=(30, 9)), columns=list("ABCDEFGHI")), "may be channels or samples"),
         (pd.DataFrame(RANDOM.normal(size=(300, 3)), columns=["s1", "s2", "s3"]), "may be channels or samples"),
     ],
-    ids=["channels last", "ragged", "rows for times", "complex", "outlier", "unnumbered", "few columns"],
+    ids=[
+        "channels last",
+        "ragged",
+        "rows for times",
+        "complex",
+        "complex frame",
+        "outlier",
+        "unnumbered",
+        "few columns",
+    ],
 )
 def test_absurd_shapes_and_numbers_are_refused(source, message):
     with pytest.raises(ValueError, match=message):

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .own_series import KINDS, add_reading_options, load_own, reading
+from .own_series import KINDS, add_reading_options, load_own, reading, refuse_without_data
+from .publishing import DATA_DIR
 
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from ..evaluation.result import Model
     from ..training.recipes import Recipe
 
-DATA_DIR = "folder of the archive (default: the package aeon provides the dataset)"
 OF_THE_ARCHIVE = ("dataset", "data_dir", "fcn")
 MOST_SERIES = 5000  # of a split of the user's own: more are measured in part, so that it takes minutes
 
@@ -60,9 +60,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def _check_source(options: argparse.Namespace) -> None:
     """Raises `ValueError` for options of the archive beside those of the user's own series."""
-    own = [*(["test"] if options.test is not None else []), *reading(options)]
-    if options.data is None and own:
-        raise ValueError(f"--{own[0].replace('_', '-')} is for series of your own; name them with --data")
+    refuse_without_data(options, "test")
     archive = [name for name in OF_THE_ARCHIVE if getattr(options, name) is not None]
     if options.data is not None and archive:
         option = archive[0].replace("_", "-")

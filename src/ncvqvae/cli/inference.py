@@ -4,7 +4,7 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from .own_series import KINDS, add_reading_options, load_own, reading
+from .own_series import KINDS, add_reading_options, load_own, reading, refuse_without_data
 
 
 if TYPE_CHECKING:
@@ -136,13 +136,11 @@ def add_info(commands: Any) -> None:
 
 
 def info(options: argparse.Namespace) -> None:
-    given = reading(options) | {name: True for name in ("test", "picture") if getattr(options, name) is not None}
     if (options.checkpoint is None) == (options.data is None):
         raise ValueError("name either a checkpoint or, with --data, series of your own")
+    refuse_without_data(options, "test", "picture")
     if options.data is not None:
         _info_of_data(options)
-    elif given:
-        raise ValueError(f"--{next(iter(given)).replace('_', '-')} is for series of your own; name them with --data")
     else:
         _info_of_checkpoint(options)
 

@@ -61,6 +61,13 @@ def reading(options: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
+def refuse_without_data(options: argparse.Namespace, *others: str) -> None:
+    """Raises `ValueError` where `--data` is not given, but options of it are: those of reading, or the `others`."""
+    given = [*reading(options), *(name for name in others if getattr(options, name) is not None)]
+    if options.data is None and given:
+        raise ValueError(f"--{given[0].replace('_', '-')} is for series of your own; name them with --data")
+
+
 def load_splits(options: argparse.Namespace) -> "tuple[str, DatasetDict]":
     """The name and the splits, `train` and perhaps `test`, of the series that the options name.
 
@@ -70,9 +77,8 @@ def load_splits(options: argparse.Namespace) -> "tuple[str, DatasetDict]":
 
     if (options.dataset is None) == (options.data is None):
         raise ValueError("name either a dataset of the archive or, with --data, series of your own")
+    refuse_without_data(options, "test")
     if options.data is None:
-        if given := [*reading(options), *(["test"] if options.test is not None else [])]:
-            raise ValueError(f"--{given[0].replace('_', '-')} is for series of your own; name them with --data")
         return options.dataset, load_ucr(options.dataset, options.data_dir)
     return load_own(options)
 

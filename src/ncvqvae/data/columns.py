@@ -9,6 +9,7 @@ from datasets import Dataset, Features
 
 from .layout import Columns, Kind
 from .series import fill_series, values_column
+from .streaming import leaf_of
 
 
 CHUNK_BYTES = 2**24  # bytes of the source that are in memory at a time
@@ -19,12 +20,7 @@ Reader = Callable[[pa.Table], Iterator[np.ndarray]]
 
 def kind_of(kind: pa.DataType) -> Kind:
     """What a column of Arrow holds."""
-    leaf = kind
-    while pa.types.is_nested(leaf) or isinstance(leaf, pa.ExtensionType):
-        if pa.types.is_struct(leaf) or pa.types.is_map(leaf):
-            return "other"
-        leaf = leaf.storage_type if isinstance(leaf, pa.ExtensionType) else leaf.value_type
-    types = pa.types
+    types, leaf = pa.types, leaf_of(kind)
     if not any(is_kind(leaf) for is_kind in (types.is_floating, types.is_integer, types.is_boolean, types.is_null)):
         return "other"
     return "number" if leaf == kind else "list"

@@ -17,7 +17,8 @@ NAMES = {
 ROW_NUMBERS = re.compile(r"index|rownames|unnamed: \d+|__index_level_\d+__|level_\d+", re.IGNORECASE)
 NUMBERED = re.compile(r"(.*?)(\d+)")
 DATE = re.compile(r"\d{4}-\d\d?-\d\d?\b.*")
-LEAST_SAMPLES = 8  # columns or samples; fewer are taken for the channels of one time, and asked about
+KNOWN = {name for names in NAMES.values() for name in names}
+FEW_SAMPLES = 8  # fewer columns or samples seem to be the channels of one time, and are asked about
 
 Kind = Literal["list", "number", "other"]
 
@@ -86,14 +87,11 @@ def find_columns(kinds: Mapping[str, Kind], layout: Layout, repeats: Callable[[s
     values = _values(kinds, rest, layout, found)
     if role["time"] or role["channel"] or (role["id"] and _rows_are_times(role["id"], layout, repeats, values)):
         found.rows = "time"
-    elif layout.values is not None and not _are_numbered(values):
-        if len(values) < LEAST_SAMPLES and not layout.recording:
-            raise ValueError(question(values))
-        found.rows = "time" if layout.recording else "series"
     elif not _are_numbered(values):
-        if not layout.recording:
+        if layout.recording:
+            found.rows = "time"
+        elif layout.values is None or len(values) < FEW_SAMPLES:
             raise ValueError(question(values))
-        found.rows = "time"
     if found.rows == "time":
         if role["channel"] and len(values) != 1:
             given = f"found {some(values)}; name it with --value-columns"
@@ -103,18 +101,13 @@ def find_columns(kinds: Mapping[str, Kind], layout: Layout, repeats: Callable[[s
     if role["id"]:
         found.left_out[role["id"]] = "it names the rows"
         found.id = None
-    named = layout.values is not None and not _are_numbered(values)
-    found.values = [values] if named else _by_channel(values)
+    found.values = _by_channel(values) if _are_numbered(values) else [values]
     return found
 
 
 def natural(name: str) -> tuple:
     """A key that sorts names by their words and numbers: c2 before c10."""
     return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)), name
-
-
-def option(kind: str) -> str:
-    return "--value-columns" if kind == "values" else f"--{kind}-column"
 
 
 def _find(kind: str, given: str | None, names: list[str]) -> str | None:
@@ -124,7 +117,7 @@ def _find(kind: str, given: str | None, names: list[str]) -> str | None:
         return given
     found = [name for name in names if name.strip().lower() in NAMES[kind]]
     if len(found) > 1:
-        raise ValueError(f"the {kind} may be in the columns {some(found)}: name one with {option(kind)}")
+        raise ValueError(f"the {kind} may be in the columns {some(found)}: name one with --{kind}-column")
     return found[0] if found else None
 
 
@@ -157,7 +150,7 @@ def _rows_are_times(name: str, layout: Layout, repeats: Callable[[str], bool], v
     """Whether a row is a time of the series that its id names, rather than a series."""
     if not repeats(name):
         return False
-    if layout.id is None and _are_numbered(values) and len(values) >= LEAST_SAMPLES:
+    if layout.id is None and _are_numbered(values) and len(values) >= FEW_SAMPLES:
         columns = f"the columns {some(values)} may be samples or channels"
         raise ValueError(
             f"rows share values of {name!r}, and {columns}: if a row is a time of the series {name}, add "
@@ -174,7 +167,7 @@ def _are_numbered(values: list[str]) -> bool:
 def question(values: list[str]) -> str:
     """What is asked about columns that may be samples of a series or channels of a time."""
     stray = [name for name in values if not _are_numbered([name])]
-    if len(stray) < len(values) and len(values) > LEAST_SAMPLES:
+    if len(stray) < len(values) and len(values) > FEW_SAMPLES:
         rest = [name for name in values if name not in stray]
         return (
             f"the column {stray[0]!r} is no sample of a series in the columns {some(rest)}: leave it out with "

@@ -238,11 +238,11 @@ def _unique_labels(part: Opened) -> list:
 
 def _drop_rare_classes(splits: dict[str, Opened]) -> None:
     """Leaves out the series of classes with fewer than two training series."""
-    train = splits.get("train") or next(iter(splits.values()))
-    if train.columns.label is None:
+    first = "train" if "train" in splits else next(iter(splits))
+    if splits[first].columns.label is None:
         return
     named = {name: [label_name(one) for one in part.dataset[part.columns.label]] for name, part in splits.items()}
-    counts = Counter(named["train"] if "train" in named else next(iter(named.values())))
+    counts = Counter(named[first])
     for name, part in splits.items():
         kept = [index for index, one in enumerate(named[name]) if counts[one] > 1]
         if rare := sort_labels(one for one in named[name] if counts[one] < 2):

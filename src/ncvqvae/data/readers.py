@@ -18,7 +18,7 @@ from ..runtime import one_line
 from .columns import kind_of
 from .files import read_archive, read_arrays
 from .labels import label_name
-from .layout import Columns, Kind, Layout, find_columns, question, some
+from .layout import FEW_SAMPLES, Columns, Kind, Layout, find_columns, question, some
 from .series import values_column
 from .tables import one_table, recordings, with_index
 from .text import read_text
@@ -29,8 +29,7 @@ Source: TypeAlias = str | Path | np.ndarray | Tensor | Sequence | pd.DataFrame |
 TEXTS, ARCHIVES = (".csv", ".tsv", ".txt"), (".ts", ".arff")
 ENDINGS = (*TEXTS, *(f"{ending}.gz" for ending in TEXTS), ".parquet", ".npy", ".npz", *ARCHIVES)
 HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
-# An array of so many series, with fewer samples each than that, has its axes in another order, or rows for times.
-MANY_SERIES, FEW_SAMPLES = 16, 8
+MANY_SERIES = 16  # of few samples each: the axes seem to be in another order, or rows to be times
 
 
 @dataclass
@@ -92,7 +91,7 @@ def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Sequence | None
     if kind in ENDINGS and not path.is_file():
         raise ValueError(f"there is no file {source}")
     if kind.removesuffix(".gz") in TEXTS:
-        table, told = read_text(path, [*layout.named, *(layout.values or [])])
+        table, told = read_text(path, layout)
         return table, None, told
     if kind in ARCHIVES:
         return *read_archive(path), [f"read from {path.name}"]
@@ -194,8 +193,7 @@ def _from_frame(table: pd.DataFrame, layout: Layout, told: list[str]) -> Opened:
     names = [name for channel in columns.values for name in channel]
     kept = table[names].copy() if columns.rows == "lists" else table[names].apply(pd.to_numeric)
     if columns.label:
-        kept[columns.label] = table[columns.label]
-        kept[columns.label] = [label_name(one) for one in kept[columns.label]]
+        kept[columns.label] = [label_name(one) for one in table[columns.label]]
     try:
         dataset = Dataset.from_pandas(kept, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -211,6 +209,8 @@ def _check_columns(columns: Columns, count: int) -> None:
 
 def _kind_of_column(column: pd.Series) -> Kind:
     known = column.dropna()
+    if pd.api.types.is_complex_dtype(column):
+        return "other"
     if pd.api.types.is_numeric_dtype(column) or (column.dtype == object and not len(known)):
         return "number"
     if column.dtype != object:

@@ -62,9 +62,11 @@ class StreamedValues:
         return values.view(shape).to(self.device)
 
     def _needs_double(self, first: np.ndarray) -> bool:
+        if leaf_of(self.dataset.data.schema.field("values").type) != pa.float64():
+            return False
         spread = Spread()
         spread.add(0, np.atleast_2d(first))
-        return _leaf(self.dataset.data.schema.field("values").type) == pa.float64() and spread.needs_double
+        return spread.needs_double
 
     def select(self, indices: Tensor) -> "StreamedValues":
         """The series at `indices`, streamed as well."""
@@ -78,8 +80,9 @@ class StreamedValues:
 Values = Tensor | StreamedValues
 
 
-def _leaf(kind: pa.DataType) -> pa.DataType:
-    while pa.types.is_nested(kind) or isinstance(kind, pa.ExtensionType):
+def leaf_of(kind: pa.DataType) -> pa.DataType:
+    """The type of the values in lists, and lists of lists, of this type."""
+    while isinstance(kind, pa.ExtensionType) or hasattr(kind, "value_type"):
         kind = kind.storage_type if isinstance(kind, pa.ExtensionType) else kind.value_type
     return kind
 

@@ -108,7 +108,7 @@ def _labels(table: pd.DataFrame, numbers: np.ndarray, names: list, columns: Colu
 
 def _about_times(times: pd.Series, numbers: np.ndarray, names: list, columns: Columns) -> list[str]:
     """When the series begin and end, and a warning where a series has steps of unequal lengths."""
-    gaps = {name: largest_gap(times[numbers == index].drop_duplicates()) for index, name in enumerate(names)}
+    gaps = {names[index]: largest_gap(part.drop_duplicates()) for index, part in times.groupby(numbers)}
     if found := {name: gap for name, gap in gaps.items() if gap is not None}:
         name = max(found, key=lambda one: found[one][0])
         largest, usual = (show_step(step, times) for step in found[name])

@@ -3,7 +3,7 @@
 import csv
 import gzip
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,24 +11,24 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from ..runtime import one_line
-from .layout import NAMES, ROW_NUMBERS
+from .layout import KNOWN, ROW_NUMBERS, Layout
 
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 PROBED = 50  # rows that are looked at to find the separator
 # In a text whose fields are separated by "," the decimal comma needs quotes.
-DECIMALS = {mark: rf'(?:^|[;\t|])[ "]*[-+]?\d*{mark}\d+(?:[eE][-+]?\d+)?[ "]*(?=$|[;\t|])' for mark in (",", r"\.")}
+DECIMALS = [rf'(?:^|[;\t|])[ "]*[-+]?\d*{mark}\d+(?:[eE][-+]?\d+)?[ "]*(?=$|[;\t|])' for mark in (",", r"\.")]
 QUOTED_DECIMAL = r'(?:^|,)"[-+]?\d+,\d+"(?=$|,)'
 
 
-def read_text(path: Path, named: Sequence[str]) -> tuple[pa.Table, list[str]]:
+def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     """The table in a text file, and what was found out about the file, in words.
 
     The first line that is neither empty nor a comment (`#`) names the columns. Columns of classes, ids, times and
     channels stay text.
 
     Args:
-        named: the names of such columns that the caller gave.
+        layout: the columns that the caller names.
 
     Raises:
         ValueError: for a file that is no text, a first line that is a series, or a row with more or fewer fields than
@@ -40,10 +40,11 @@ def read_text(path: Path, named: Sequence[str]) -> tuple[pa.Table, list[str]]:
         raise ValueError(f"{path} is empty")
     separator = _separator(lines)
     header = [name.strip() for name in _fields(lines[0], separator)]
-    _check_header(path, header, named)
+    _check_header(path, header, [*layout.named, *(layout.values or [])])
     body = "\n".join(lines[1:])
     decimal = _decimal(path, body, separator)
-    table = _parse(path, body, header, separator, decimal, named)
+    texts = {name for name in header if name.lower() in KNOWN} - set(layout.values or []) | set(layout.named)
+    table = _parse(path, body, header, separator, decimal, texts)
     said = f"separated by {SEPARATORS[separator]}" + (", with decimal commas" if decimal == "," else "")
     return _without_empty_end(table), [said, *told]
 
@@ -84,12 +85,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _check_header(path: Path, header: list[str], named: Sequence[str]) -> None:
+def _check_header(path: Path, header: list[str], named: Collection[str]) -> None:
     """Refuses a first line that is a series, whether or not a class stands beside it."""
-    known = {name for names in NAMES.values() for name in names}
     numbers = [name for name in header if _is_number(name)]
     others = [name for name in header if name and name not in numbers]
-    if numbers and not any(name in named or name.lower() in known or ROW_NUMBERS.fullmatch(name) for name in others):
+    if numbers and not any(name in named or name.lower() in KNOWN or ROW_NUMBERS.fullmatch(name) for name in others):
         found = f"it begins with {', '.join(header[:3])}"
         raise ValueError(
             f"the first line of {path} is a series, not the names of the columns ({found}): add a line of names such "
@@ -102,23 +102,22 @@ def _check_header(path: Path, header: list[str], named: Sequence[str]) -> None:
 def _decimal(path: Path, body: str, separator: str) -> str:
     if separator == ",":
         return "," if re.search(QUOTED_DECIMAL, body, re.MULTILINE) else "."
-    comma, point = (re.search(pattern, body, re.MULTILINE) for pattern in DECIMALS.values())
+    comma, point = (re.search(pattern, body, re.MULTILINE) for pattern in DECIMALS)
     if comma and point:
         found = f"{comma[0].strip(' ;|')!r} and {point[0].strip(' ;|')!r}"
         raise ValueError(f"{path} has decimal commas and decimal points, {found}: write all numbers alike")
     return "," if comma else "."
 
 
-def _parse(path: Path, body: str, header: list[str], separator: str, decimal: str, named: Sequence[str]) -> pa.Table:
+def _parse(path: Path, body: str, header: list[str], separator: str, decimal: str, texts: Collection[str]) -> pa.Table:
     wrong: list = []
 
     def keep(row: arrow_csv.InvalidRow) -> str:
         wrong.append(row)
         return "error"
 
-    texts = {name for names in NAMES.values() for name in names}
     names = [name or f"unnamed: {index}" for index, name in enumerate(header)]
-    kinds = {name: pa.string() for name in names if name in named or name.lower() in texts}
+    kinds = {name: pa.string() for name in names if name in texts}
     raw = body.encode()
     try:
         table = arrow_csv.read_csv(
@@ -136,7 +135,7 @@ def _parse(path: Path, body: str, header: list[str], separator: str, decimal: st
             raise ValueError(f"row {row.number} of {path} has {found}; it begins with {begin!r}") from None
         raise ValueError(f"{path} does not hold series ({one_line(error)[:200]})") from None
     _check_cells(path, table.drop_columns(list(kinds)))
-    return _as_written(table, list(kinds))
+    return _as_written(table, kinds)
 
 
 def _check_cells(path: Path, table: pa.Table) -> None:
@@ -146,13 +145,13 @@ def _check_cells(path: Path, table: pa.Table) -> None:
             numbers = pc.match_substring_regex(
                 table[name], r"^\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*$"
             ).to_numpy()
-            if 2 * numbers.sum() > len(numbers) or (numbers.any() and len(numbers) < 4):
-                row = int((~numbers.astype(bool)).argmax())
+            if 2 * numbers.sum() > len(numbers):
+                row = int(numbers.argmin())
                 found = table[name][row].as_py()
                 raise ValueError(f"row {row + 1} of {path} holds {found!r} in the column {name!r}; expected a number")
 
 
-def _as_written(table: pa.Table, names: Sequence[str]) -> pa.Table:
+def _as_written(table: pa.Table, names: Collection[str]) -> pa.Table:
     """Without the quotation mark that `write_series` puts before names that a spreadsheet would run as formulas."""
     for name in names:
         plain = pc.replace_substring_regex(table[name], r"^'([=+@\t\r-])", r"\1")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Evaluation:
     generated: Classified | None = None
     generated_codes: Tensor | None = None
 
-    @property
+    @cached_property
     def seen(self) -> bool:
         """Whether the test series are the training series, by which nobody can tell what is new from what is known."""
         return torch.equal(self.train[0], self.test[0])
