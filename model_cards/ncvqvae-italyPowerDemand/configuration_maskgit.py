@@ -1,0 +1,184 @@
+import math
+from typing import Any, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from .configuration_ncvqvae import NCVQVAEConfig
+
+
+MOST_CODES = 4096  # of a series with all its channels: attention needs memory for their square
+# The settings of `generate`, and the fields that hold their defaults.
+SAMPLING = {
+    "num_steps": "sampling_steps",
+    "order": "sampling_order",
+    "temperature": "sampling_temperature",
+    "choice_temperature": "sampling_choice_temperature",
+    "guidance_scale": "sampling_guidance_scale",
+    "guidance_schedule": "sampling_guidance_schedule",
+}
+SET_FIELDS = {"name", "length", "mean", "std"}
+ORDERS = "confidence", "random", "low_discrepancy"
+GUIDANCE_SCHEDULES = "constant", "ramped", "interval"
+
+
+@strict
+class MaskGITConfig(PreTrainedConfig):
+    r"""
+    Configuration of stage 2, the masked prior over the codes of a tokenizer that it holds. The defaults are the
+    thesis'.
+
+    Args:
+        tokenizer_config (`NCVQVAEConfig` or `dict`, *optional*): stage 1.
+        id2label (`dict[int, str]`, *optional*): names of the classes; without it the prior knows no classes.
+        label_shares (`list[float]`, *optional*, defaults to equal shares): share of each class in the training
+            split. Labels are drawn at these shares if none are given.
+        sets (`list[dict]`, *optional*): of a prior over many sets of univariate series, on a tokenizer for series of
+            every length: the `name`, `length`, `mean` and `std` of each. The name of a class is then that of its set,
+            a slash and its own, `"CBF/2"`.
+        code_embedding (`str`, defaults to `"learned"`): what the transformer sees of a code. `"learned"`: a table
+            of its own that starts at the codebook, and whose transpose gives the logits (the thesis' regular
+            prior). `"codebook"`: the frozen codebook (token context). `"codebook_finetuned"`: a trainable copy of
+            it (learnable codebook). The last two have a linear head. `"geometry"`: a linear map of the frozen
+            codebook plus a table of its own, both of `hidden_size`; the logits are a scaled cosine with the codebook
+            plus the products with that table, so that codes that decode alike are alike to the prior.
+        position_encoding (`str`, defaults to `"learned"`): `"learned"` absolute positions, or `"rotary"` distances in
+            time, which know any number of codes.
+        convolution_width (`int`, defaults to 0): codes that a depthwise convolution sees at the beginning of each
+            layer, an odd number; 0 means none.
+        hidden_size (`int`, defaults to 256): width of the transformer.
+        num_hidden_layers (`int`, defaults to 4): layers of the transformer.
+        num_attention_heads (`int`, defaults to 2), head_dim (`int`, defaults to 64): number and width of its heads.
+        intermediate_size (`int`, defaults to 256): width of its perceptrons.
+        knows_strength (`bool`, defaults to `False`): the prior is told in training how strongly each series was
+            augmented. Sampling means not at all, so that nothing of it is generated.
+        label_dropout (`float`, defaults to 0.2): share of training samples that lose their label, for guidance.
+        sampling_steps (`int`, defaults to 10): default `num_steps` of `generate`.
+        sampling_order (`str`, defaults to `"confidence"`): its default `order`.
+        sampling_temperature (`float`, defaults to 1): its default `temperature`.
+        sampling_choice_temperature (`float`, defaults to 4): its default `choice_temperature`.
+        sampling_guidance_scale (`float`, defaults to 1): its default `guidance_scale`.
+        sampling_guidance_schedule (`str`, defaults to `"constant"`): its default `guidance_schedule`.
+        sampling_precision (`str`, defaults to `"auto"`): its default `precision`.
+
+    Raises:
+        `huggingface_hub.errors.StrictDataclassError`: for a value of the wrong type or out of its range.
+    """
+
+    model_type = "ncvqvae_maskgit"
+    _auto_class = "AutoConfig"  # so that a save carries the code
+    sub_configs_defaults = {"tokenizer_config": NCVQVAEConfig}
+
+    tokenizer_config: dict | PreTrainedConfig | None = None
+    label_shares: list[float | int] | tuple[float | int, ...] | None = None
+    sets: list[dict] | tuple[dict, ...] | None = None
+    code_embedding: Literal["learned", "codebook", "codebook_finetuned", "geometry"] = "learned"
+    position_encoding: Literal["learned", "rotary"] = "learned"
+    convolution_width: int = 0
+    hidden_size: int = 256
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 2
+    head_dim: int = 64
+    intermediate_size: int = 256
+    knows_strength: bool = False
+    label_dropout: float | int = 0.2
+    sampling_steps: int = 10
+    sampling_order: Literal["confidence", "random", "low_discrepancy"] = "confidence"
+    sampling_temperature: float | int = 1.0
+    sampling_choice_temperature: float | int = 4.0
+    sampling_guidance_scale: float | int = 1.0
+    sampling_guidance_schedule: Literal["constant", "ramped", "interval"] = "constant"
+    sampling_precision: Literal["auto", "no", "bf16"] = "auto"
+
+    def __post_init__(self, **kwargs):
+        if self.id2label is None and "num_labels" not in kwargs:
+            self.id2label = {}
+        super().__post_init__(**kwargs)
+        if self.label_shares is None and self.id2label:
+            self.label_shares = [1 / len(self.id2label)] * len(self.id2label)
+        self.label2id = {name: index for index, name in self.id2label.items()}
+
+    def validate_architecture(self) -> None:
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim", "intermediate_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.convolution_width < 0 or (self.convolution_width and self.convolution_width % 2 == 0):
+            raise ValueError(f"convolution_width must be 0 or an odd number, found {self.convolution_width}")
+        if self.position_encoding == "rotary" and self.head_dim % 2:
+            raise ValueError(f"head_dim must be even for rotary positions, found {self.head_dim}")
+        self._check_sets()
+        tokenizer = self.tokenizer_config
+        if tokenizer.length is not None and tokenizer.num_codes > MOST_CODES:
+            found = f"{tokenizer.num_channels} channels of {tokenizer.length} samples are {tokenizer.num_codes} codes"
+            raise ValueError(f"{found}, more than the {MOST_CODES} of a prior; take fewer channels or shorter windows")
+        if sorted(int(index) for index in self.id2label) != list(range(len(self.id2label))):
+            raise ValueError(f"id2label must name the classes 0, 1, ..., found {sorted(self.id2label)}")
+        if len(set(self.id2label.values())) != len(self.id2label):
+            raise ValueError(f"id2label must name each class differently, found {list(self.id2label.values())}")
+        if self.id2label and (len(self.label_shares) != len(self.id2label) or abs(sum(self.label_shares) - 1) > 1e-3):
+            raise ValueError(
+                f"label_shares must be {len(self.id2label)} shares that sum to 1, found {self.label_shares}"
+            )
+        if not 0 <= self.label_dropout <= 1:
+            raise ValueError(f"label_dropout must lie in 0 to 1, found {self.label_dropout}")
+        if self.id2label and not all(share >= 0 for share in self.label_shares):
+            raise ValueError(f"label_shares must not be negative, found {self.label_shares}")
+        for name, field in SAMPLING.items():
+            _check_sampling(name, getattr(self, field), field)
+
+    def _check_sets(self) -> None:
+        every = self.tokenizer_config.length is None
+        if self.sets is None:
+            if every:
+                raise ValueError("a prior on a tokenizer for series of every length needs sets, found none")
+            return
+        if not every or not self.tokenizer_config.channelwise:
+            raise ValueError("sets need a channelwise tokenizer for series of every length")
+        if self.position_encoding != "rotary" or self.code_embedding == "learned":
+            raise ValueError('sets need position_encoding "rotary" and another code_embedding than "learned"')
+        for one in self.sets:
+            if set(one) != SET_FIELDS or one["length"] < 8 or not one["std"] > 0:
+                raise ValueError(f"a set has {', '.join(sorted(SET_FIELDS))}, found {one}")
+        names = [one["name"] for one in self.sets]
+        if not names or len(set(names)) != len(names) or any("/" in name for name in names):
+            raise ValueError(f"sets must have different names without a slash, found {names}")
+        for name in self.id2label.values():
+            if name.partition("/")[0] not in names:
+                raise ValueError(f"class {name!r} is of no set; the sets are {', '.join(names)}")
+
+    @property
+    def null_labels(self) -> list[int]:
+        """The null class of each label, those of the classes and of the null classes themselves.
+
+        The null class of a set is the set: it follows the classes, in the order of `sets`.
+        """
+        if self.sets is None:
+            return [self.num_labels] * (self.num_labels + 1)
+        names = [one["name"] for one in self.sets]
+        owners = [names.index(name.partition("/")[0]) for name in self.id2label.values()]
+        return [self.num_labels + index for index in (*owners, *range(len(names)))]
+
+    def sampling(self, **given: Any) -> dict[str, Any]:
+        """The settings of `generate` by name. The configuration decides those that are `None` or not given.
+
+        Raises:
+            ValueError: for a setting out of its range.
+        """
+        settings = {}
+        for name, field in SAMPLING.items():
+            settings[name] = getattr(self, field) if given.get(name) is None else given[name]
+            _check_sampling(name, settings[name], name)
+        return settings
+
+
+def _check_sampling(name: str, value: Any, shown: str) -> None:
+    fits, wanted = {
+        "num_steps": (lambda: value >= 1, "at least 1"),
+        "order": (lambda: value in ORDERS, f"one of {', '.join(ORDERS)}"),
+        "temperature": (lambda: value > 0, "above 0"),
+        "choice_temperature": (lambda: value >= 0, "at least 0"),
+        "guidance_scale": (lambda: math.isfinite(value), "finite"),
+        "guidance_schedule": (lambda: value in GUIDANCE_SCHEDULES, f"one of {', '.join(GUIDANCE_SCHEDULES)}"),
+    }[name]
+    if not fits():
+        raise ValueError(f"{shown} must be {wanted}, found {value}")
