@@ -13,7 +13,7 @@ from transformers import AutoModel
 import ncvqvae  # noqa: F401, registers the models
 from helpers.environments import environment_with
 from helpers.places import MODEL_CARDS
-from helpers.processes import generate_as_a_stranger
+from helpers.processes import as_a_stranger
 from ncvqvae.cli.__main__ import main
 from ncvqvae.evaluation.pictures import CAPTIONS
 from ncvqvae.evaluation.report import render
@@ -44,13 +44,24 @@ def test_a_shipped_checkpoint_is_whole_small_and_loads_by_its_bare_name(folder, 
     assert values.isfinite().all() and values.shape[2] == model.config.tokenizer_config.length
 
 
+# One process for all, which takes as long to start as to generate.
+_GENERATE = """
+from pathlib import Path
+for folder in map(Path, sys.argv[2:]):
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+    assert type(model).__module__.startswith("transformers_modules")
+    torch.save(model.generate(4, generator=torch.Generator().manual_seed(0)), Path(sys.argv[1], folder.name))
+"""
+
+
 @pytest.mark.slow
-def test_with_only_torch_and_transformers_it_generates_the_same(folder, tmp_path):
+def test_with_only_torch_and_transformers_they_generate_the_same(tmp_path):
     packages = environment_with(tmp_path / "packages", "torch", "transformers")
     environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    _, generated = generate_as_a_stranger(packages, folder, tmp_path / "made.pt", environment)
-    expected = AutoModel.from_pretrained(folder).generate(4, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(generated, expected)
+    as_a_stranger(packages, _GENERATE, tmp_path, *FOLDERS, environment=environment)
+    for folder in FOLDERS:
+        expected = AutoModel.from_pretrained(folder).generate(4, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(torch.load(tmp_path / folder.name), expected), folder.name
 
 
 def test_the_card_and_the_report_of_a_shipped_checkpoint_are_what_its_figures_make(folder):
