@@ -7,8 +7,8 @@ import pytest
 import torch
 from datasets import DatasetDict
 
-from helpers.tiny import split
-from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEModel
+from helpers.tiny import ANY_LENGTH, split, toy_dataset
+from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
 from ncvqvae.cli.__main__ import main
 from ncvqvae.data.series import to_tensors
 from ncvqvae.evaluation.comparison import Comparison
@@ -17,6 +17,7 @@ from ncvqvae.evaluation.fcn import FCN, evaluation_network, save_fcn, train_fcn
 from ncvqvae.evaluation.generation import generate
 from ncvqvae.evaluation.measures import SECTIONS
 from ncvqvae.evaluation.report import headline_table, legend, published_results, standing, verdicts, write_report
+from ncvqvae.evaluation.stage_scores import encode_all
 from ncvqvae.training.run_folder import save
 
 
@@ -117,6 +118,15 @@ def test_a_tokenizer_alone_is_measured_without_what_needs_a_prior(model, dataset
     assert {"reconstruction_fid", "test_perplexity", "svm", "logistic_regression"} <= result.scores.keys()
     assert not {"fid", "cas_fcn"} & result.scores.keys()
     assert "stage 1 alone" in result.not_measured["generation"]
+
+
+def test_series_whose_channels_are_encoded_one_by_one_have_a_row_of_latents_each():
+    tokenizer = NCVQVAEModel(NCVQVAEConfig(**(ANY_LENGTH | {"length": 24, "num_channels": 2}))).eval()
+    values = to_tensors(toy_dataset(channels=2))[0]
+    assert encode_all(tokenizer, values, "quantized").shape[:3] == (12, 2, 4)
+    latents = encode_all(tokenizer, values, "latents")[3:5]
+    drawn = tokenizer.quantizer.sample(latents.flatten(0, 1), 1e-6, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn.view(2, -1), tokenizer.encode(values[3:5]).codes)
 
 
 def test_a_model_without_classes_is_measured_without_what_needs_them(

@@ -174,7 +174,7 @@ def _score_tokenizer(
 def _probe(result: Evaluation, tokenizer: NCVQVAEModel, on_device: list[Tensor]) -> dict[str, float]:
     """Accuracies of classifiers on frozen features."""
     labels = result.train[1], result.test[1]
-    quantized = [encode_all(tokenizer, values, "quantized").mean((2, 3)).cpu() for values in on_device]
+    quantized = [encode_all(tokenizer, values, "quantized").mean((1, 3, 4)).cpu() for values in on_device]
     probed = thesis_probe(quantized[0], labels[0], quantized[1], labels[1])
     embedded = [in_batches(tokenizer.embed, values).cpu() for values in on_device]
     try:

@@ -18,12 +18,15 @@ from .metrics import codebook_usage
 def encode_all(tokenizer: NCVQVAEModel, values: Values, kind: str, file: Path | None = None) -> Tensor:
     """Encodes all series to `codes`, `latents` or `quantized`, in memory or, with a `file`, mapped from that file.
 
+    Latents have the shape `(series, parts, dim, frequencies, width)`: a part for each channel where channels are
+    encoded one by one, else one part.
     Streamed series are many, so their codes are kept on the CPU, in 16 bits if these suffice.
     """
     smallest = torch.int16 if tokenizer.config.codebook_size <= 2**15 else torch.int32
 
     def encode(batch: Tensor) -> Tensor:
         encoded = tokenizer.encode(batch)[kind]
+        encoded = encoded if kind == "codes" else encoded.unflatten(0, (len(batch), -1))
         return encoded.to("cpu", smallest) if kind == "codes" and isinstance(values, StreamedValues) else encoded
 
     if file is None:

@@ -179,8 +179,9 @@ def _codes_known(tokenizer: NCVQVAEModel, values: Values, run: Run) -> Callable[
 
     def codes_of(indices: Tensor, generator: torch.Generator) -> Inputs:
         batch = encoded[indices.to(encoded.device)].to(indices.device)
-        codes = tokenizer.quantizer.sample(batch, temperature, generator) if temperature else batch
-        return {"codes": codes.long()}
+        if temperature:
+            batch = tokenizer.quantizer.sample(batch.flatten(0, 1), temperature, generator).view(len(batch), -1)
+        return {"codes": batch.long()}
 
     return codes_of
 
