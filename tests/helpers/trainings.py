@@ -14,14 +14,16 @@ ENVIRONMENT = variables() | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true
 
 _ALONE = """
 import resource, sys
+from pathlib import Path
 from helpers.tiny import SETTINGS, toy_dataset
 from ncvqvae.cli.__main__ import run
 from ncvqvae.training.recipes import load_recipe
 from ncvqvae.training.stages import train
 folder, file_limit, *overrides = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_limit),) * 2)  # larger files are refused, as on a full disk
-recipe = load_recipe(None, [*SETTINGS, *overrides])
-sys.exit(run(lambda folder: train(toy_dataset(), recipe, folder, f"{folder}-work", resume=True), folder, "train"))
+recipe, work = load_recipe(None, [*SETTINGS, *overrides]), Path(f"{folder}-work")
+begun = (work / "run.json").is_file()
+sys.exit(run(lambda folder: train(toy_dataset(), recipe, folder, work, begun), folder, "train"))
 """
 
 

@@ -1,7 +1,7 @@
 """Trainings that run under torchrun, alone, or forked from a process that has imported everything.
 
 python -m helpers.two_processes equal FOLDER CASE...   a case is one of CASES, or one with a reduction taken out
-python -m helpers.two_processes resume FOLDER OVERRIDE...
+python -m helpers.two_processes begin FOLDER OVERRIDE...
 python -m helpers.two_processes fail {both,second}
 python -m helpers.two_processes die
 python -m helpers.two_processes leave
@@ -137,7 +137,11 @@ def equal(folder: Path, case: str) -> None:
     torch.save({"state": state | model.state_dict(), "losses": losses}, folder / f"{case}-{rank}.pt")
 
 
-def resume(folder: str, *overrides: str) -> None:
+def begin(folder: str, *overrides: str) -> None:
+    train_noting(folder, False, *overrides)
+
+
+def train_noting(folder: str, resume: bool, *overrides: str) -> None:
     """Trains, or goes on; `FOLDER-STAGE` says when this process came to a stage."""
 
     def noted(model, stage, *arguments):
@@ -146,17 +150,20 @@ def resume(folder: str, *overrides: str) -> None:
 
     recipe = load_recipe(None, [*SETTINGS, "tokenizer.ssl_objective=vibcreg", *overrides])
     with patch("ncvqvae.training.stages.fit", noted):
-        train(toy_dataset(), recipe, folder, f"{folder}-work", resume=True)
+        train(toy_dataset(), recipe, folder, f"{folder}-work", resume)
 
 
-def resume_as(variables: dict[str, str], log: Path, *arguments: str) -> None:
-    """`resume` in a forked process, one of several where the variables say so, with what it says in a file."""
+def train_as(variables: dict[str, str], log: Path, folder: str, resume: bool, *overrides: str) -> None:
+    """`train_noting` in a forked process, one of several where the variables say so, with what it says in a file.
+
+    The exit code is that of the command.
+    """
     os.environ.update(variables)
     torch.set_num_threads(1)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
-    resume(*arguments)
+    sys.exit(run(lambda _: train_noting(folder, resume, *overrides), None, "train"))
 
 
 def fail(which: str) -> None:
@@ -201,5 +208,5 @@ if __name__ == "__main__":
         for case in arguments[1:]:
             equal(Path(arguments[0]), case)
     else:
-        {"resume": resume, "fail": fail, "die": die, "leave": leave}[what](*arguments)
+        {"begin": begin, "fail": fail, "die": die, "leave": leave}[what](*arguments)
     leave_processes()

@@ -27,7 +27,7 @@ FORKING.set_forkserver_preload(
 
 
 class Run:
-    """`two_processes.resume`, in one process or in several that find each other as those of torchrun do."""
+    """A training that goes on where one was begun, in one process or in several that find each other as torchrun's."""
 
     def __init__(self, num_processes, folder):
         for stage in ("tokenizer", "prior"):
@@ -36,14 +36,15 @@ class Run:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.folder, self.logs, self.processes = folder, [], []
+        begun = (folder.parent / f"{folder.name}-work" / "run.json").is_file()
         for rank in range(num_processes):
             variables = {"ACCELERATE_USE_CPU": "true"}
             if num_processes > 1:
                 variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(num_processes)}
                 variables |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_processes)}
             self.logs.append(folder.parent / f"{folder.name}-{rank}.log")
-            arguments = (variables, self.logs[-1], str(folder), *LONGER)
-            self.processes.append(FORKING.Process(target=two_processes.resume_as, args=arguments))
+            arguments = (variables, self.logs[-1], str(folder), begun, *LONGER)
+            self.processes.append(FORKING.Process(target=two_processes.train_as, args=arguments))
             self.processes[-1].start()
 
     @property
@@ -140,7 +141,7 @@ def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_checkpoint_before(wh
 def test_a_damaged_checkpoint_is_named_once_and_all_go_on_from_the_one_before(whole, tmp_path):
     num_processes, folder, _ = whole
     shutil.copytree(f"{folder}-work", tmp_path / "run-work")
-    for stage, name in (("tokenizer", "model.safetensors"), ("prior", "optimizer.bin")):
+    for stage, name in (("tokenizer", "model.safetensors"), ("prior", "optimizer.safetensors")):
         (tmp_path / "run-work" / stage / "checkpoint-60" / name).write_bytes(b"")
     said = assert_ends_as(folder, num_processes, tmp_path / "run")
     assert said.count("checkpoint-60 is damaged and set aside") == 2, said  # once a stage
@@ -150,5 +151,5 @@ def test_another_number_of_processes_is_refused(whole, tmp_path):
     num_processes, folder, _ = whole
     shutil.copytree(f"{folder}-work", tmp_path / "run-work")
     other = Run(3 - num_processes, tmp_path / "run")
-    assert 1 in other.wait()
+    assert 2 in other.wait()
     assert f"cannot resume: processes was {num_processes} in " in other.said

@@ -219,7 +219,7 @@ def test_a_run_that_starts_anew_deletes_the_checkpoints_that_a_later_resume_woul
     train(toy_dataset(), first, tmp_path / "out", tmp_path / "work")
     expected, _ = train(toy_dataset(), second, tmp_path / "expected", tmp_path / "other")
     check_run(training_data(), Run(second, tmp_path / "work"))  # the second run is killed here, before its first step
-    resumed, _ = train(toy_dataset(), second, tmp_path / "out", tmp_path / "work", resume=True)
+    resumed, _ = train(toy_dataset(), second, tmp_path / "again", tmp_path / "work", resume=True)
     assert_same(states(expected), states(resumed))
 
 
@@ -259,7 +259,7 @@ def test_a_damaged_checkpoint_is_left_aside_for_the_one_before(recipe, tmp_path,
     assert_same(states(model), states(again))
     assert "checkpoint-12 is damaged" in caplog.text
     for checkpoint in (tmp_path / "work" / "prior").glob("checkpoint-*"):
-        (checkpoint / "optimizer.bin").write_bytes(b"")
+        (checkpoint / "optimizer.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match=r"all checkpoints in .* are damaged"):
         train(toy_dataset(), recipe, tmp_path / "again", tmp_path / "work", resume=True)
 

@@ -66,7 +66,7 @@ def interrupted_at(last):
 
 @pytest.mark.slow
 def test_ctrl_c_on_two_processes_saves_one_step_for_both(tmp_path):
-    process = start_together(2, "resume", tmp_path / "run", "tokenizer_training.max_steps=4000")
+    process = start_together(2, "begin", tmp_path / "run", "tokenizer_training.max_steps=4000")
     said, _ = interrupt_once_there_is(process, "tokenizer/checkpoint-5", tmp_path / "run-work")
     saved = {path.name for path in (tmp_path / "run-work" / "tokenizer").glob("*checkpoint-*")}
     step = said.split("tokenizer stopped and saved at step ")[1].split()[0]
