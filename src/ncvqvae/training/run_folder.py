@@ -159,8 +159,6 @@ def note_run(folder: Path, facts: dict, resume: bool, overwrite: bool = False) -
     with process_state().main_process_first():
         if not process_state().is_main_process:
             return
-        if facts.get("output") and not overwrite:
-            _check_replaceable(file, facts)
         # Only those in this run's own folders: folders of other runs may lie below.
         places = [folder, *(folder / stage for stage in ("tokenizer", "decoder", "prior"))]
         checkpoints = [path for place in places for path in place.glob("*checkpoint-*") if path.is_dir()]
@@ -169,6 +167,9 @@ def note_run(folder: Path, facts: dict, resume: bool, overwrite: bool = False) -
         if resume and checkpoints:
             for name, old, new in changes(read_run(file), facts):
                 raise ValueError(f"cannot resume: {name} was {old!r} in {file} and is {new!r} now")
+        if facts.get("output") and not overwrite:
+            _check_replaceable(file, facts)
+        if resume and checkpoints:
             return
         for path in checkpoints:
             shutil.rmtree(path)
