@@ -73,19 +73,15 @@ def test_a_damaged_note_of_a_run_is_one_line(tmp_path, record):
     (tmp_path / "prior" / "checkpoint-5").mkdir(parents=True)
     (tmp_path / "run.json").write_text(record)
     with pytest.raises(ValueError, match=r"run\.json, which says .*, is damaged \(.*; delete it and train") as raised:
-        ValueError, match=r"run\.json, which says what was trained, is damaged \(.*delete it"
-    ) as raised:
         note_run(tmp_path, {"seed": 1}, resume=True)
     assert "\n" not in str(raised.value)
 
 
 def test_a_work_folder_in_which_nothing_was_begun_is_not_resumed(tmp_path):
     begun = tmp_path / "ncvqvae-gunPoint"
-    with pytest.raises(ValueError, match=r"nothing to resume in .*gunpint, .*mean --work-dir .*/ncvqvae-gunPoint"):
+    note_run(begun, {"seed": 1}, resume=False)
     check_resumable(begun)
-    with pytest.raises(
-        ValueError, match=r"nothing to resume in .*gunpint, .*did you mean --work-dir .*/ncvqvae-gunPoint"
-    ):
+    with pytest.raises(ValueError, match=r"nothing to resume in .*gunpint, .*mean --work-dir .*/ncvqvae-gunPoint"):
         check_resumable(tmp_path / "ncvqvae-gunpint")
     with pytest.raises(ValueError, match=r"nothing to resume in .*other, .*; leave out --resume to begin one"):
         check_resumable(tmp_path / "other")
