@@ -6,7 +6,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from helpers.processes import in_a_fresh_process
+from helpers.trainings import Forked
 from ncvqvae.training.recipes import load_recipe
 from ncvqvae.training.run_folder import (
     changes,
@@ -139,16 +139,19 @@ def test_changes_are_named_by_their_sections_and_leave_out_what_decides_no_numbe
     assert not list(changes(before, before))
 
 
+def hold_and_die(folder):
+    with only_run_in(folder):
+        os._exit(3)  # as if killed
+
+
 def test_the_lock_of_a_run_ends_with_its_process(tmp_path):
-    script = """
-        import os, sys
-        from pathlib import Path
-        from ncvqvae.training.run_folder import only_run_in
-        with only_run_in(Path(sys.argv[1])):
-            os._exit(3)  # as if killed
-    """
-    assert in_a_fresh_process(script, tmp_path).returncode == 3 and (tmp_path / "lock").is_file()
-    with only_run_in(tmp_path), pytest.raises(ValueError, match="another training runs in"), only_run_in(tmp_path):
+    assert Forked(tmp_path / "log", hold_and_die, tmp_path / "work").wait() == 3
+    assert os.listdir(tmp_path / "work") == ["lock"]
+    with (
+        only_run_in(tmp_path / "work"),
+        pytest.raises(ValueError, match="another training runs in"),
+        only_run_in(tmp_path / "work"),
+    ):
         pass
-    with only_run_in(tmp_path):
-        assert os.listdir(tmp_path) == ["lock"]
+    with only_run_in(tmp_path / "work"):
+        assert os.listdir(tmp_path / "work") == ["lock"]

@@ -96,7 +96,7 @@ class Checkpoints:
 
     def _averages(self) -> dict[str, Tensor]:
         """The optimiser's tensors: of each parameter its averages, and how many steps it has taken."""
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
         state = self.optimizer.state.items()
         return {f"{names[parameter]}.{key}": tensor for parameter, own in state for key, tensor in own.items()}
 
