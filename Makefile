@@ -13,7 +13,8 @@ setup: .venv/installed
 	touch $@
 
 demo: setup
-	.venv/bin/ncvqvae train $(DATASET) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(UCR),--data-dir $(UCR)) --figures .
+	.venv/bin/ncvqvae train $(DATASET) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(UCR),--data-dir $(UCR)) --figures . \
+	  $(if $(OVERWRITE),--overwrite)
 
 # The browser test wants Debian's Chromium; where it cannot be installed the test is skipped and says so.
 test: setup

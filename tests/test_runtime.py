@@ -87,21 +87,47 @@ def test_the_first_process_speaks_at_once(monkeypatch, capsys):
     assert not is_first_process()
 
 
-def test_the_first_ctrl_c_is_noted_and_the_second_interrupts():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), deferred_interrupt() as asked:
-            assert not asked.is_set()
-            signal.raise_signal(signal.SIGINT)
-            assert asked.is_set()
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background jobs
-        with deferred_interrupt() as asked:
-            signal.raise_signal(signal.SIGINT)
-            assert not asked.is_set()
-    finally:
-        signal.signal(signal.SIGINT, before)
+@pytest.fixture
+def handlers():
+    """Ctrl-C, SIGTERM and SIGHUP as a fresh process has them."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    for number in STOPPING:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("first", STOPPING)
+def test_the_first_signal_is_noted_and_a_second_ctrl_c_interrupts(first, handlers, monkeypatch):
+    monkeypatch.setattr("ncvqvae.runtime.SAME_SIGNAL", 0.0)
+    before = [signal.getsignal(number) for number in STOPPING]
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt() as asked:
+        assert not asked.is_set()
+        signal.raise_signal(first)
+        assert asked.is_set()
+        signal.raise_signal(signal.SIGTERM)  # which only ever asks
+        signal.raise_signal(signal.SIGINT)
+    assert before == [signal.getsignal(number) for number in STOPPING]
+
+
+def test_a_signal_that_a_launcher_passes_on_at_once_is_not_a_second_one(handlers):
+    with deferred_interrupt() as asked:
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(number)
+        assert asked.is_set()
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_an_ignored_signal_stays_ignored(number, handlers):
+    signal.signal(number, signal.SIG_IGN)  # as in a shell's background jobs, or after nohup
+    with deferred_interrupt() as asked:
+        signal.raise_signal(number)
+        assert not asked.is_set()
+    assert signal.getsignal(number) == signal.SIG_IGN
 
 
 def test_in_another_thread_nothing_is_deferred():

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Parameters of mallopt(3), as malloc.h numbers them.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
+SAME_SIGNAL = 1.0  # seconds; see `deferred_interrupt`
+
 
 def is_first_process() -> bool:
     """Whether this is rank 0 of the processes that a launcher has started, or the only process."""
@@ -137,23 +139,36 @@ def bars_for_terminals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; a second Ctrl-C interrupts as usual."""
-    asked = threading.Event()
+    """An event that Ctrl-C, SIGTERM, which clusters send, or SIGHUP of a lost terminal sets.
+
+    A second Ctrl-C interrupts as usual. What comes within `SAME_SIGNAL` seconds of the first signal is no second one:
+    a launcher passes on to each process what the terminal or the cluster has sent to all of them already.
+    """
+    asked, since = threading.Event(), 0.0
     if threading.current_thread() is not threading.main_thread():  # other threads receive no signals
         yield asked
         return
-    before = signal.getsignal(signal.SIGINT)
+    signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Ignored ones stay ignored: SIGINT in a shell's background jobs, SIGHUP after nohup.
+    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
-    def ask(*_: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
+    def ask(number: int, _: object) -> None:
+        nonlocal since
+        if not asked.is_set():
+            since = time.monotonic()
+            asked.set()
+        elif number == signal.SIGINT and time.monotonic() - since > SAME_SIGNAL:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
-    if before != signal.SIG_IGN:  # ignored in a shell's background jobs
-        signal.signal(signal.SIGINT, ask)
+    for number in before:
+        signal.signal(number, ask)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def keep_freed_memory() -> None:

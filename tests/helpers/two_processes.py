@@ -1,15 +1,8 @@
-"""Trainings that run under torchrun, alone, or forked from a process that has imported everything.
-
-python -m helpers.two_processes equal FOLDER CASE...   a case is one of CASES, or one with a reduction taken out
-python -m helpers.two_processes resume FOLDER OVERRIDE...
-python -m helpers.two_processes fail {both,second}
-python -m helpers.two_processes die
-python -m helpers.two_processes leave
-"""
+"""What a process does that trains: alone, or as one of several, forked from one that has imported all this."""
 
 import os
-import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +13,7 @@ import torch
 from helpers.tiny import SETTINGS, toy_dataset
 from ncvqvae.cli.__main__ import run
 from ncvqvae.data.training_split import TrainingData
-from ncvqvae.models.distributed import leave_processes, sum_over_processes
+from ncvqvae.models.distributed import sum_over_processes
 from ncvqvae.models.vector_quantizer import VectorQuantizer
 from ncvqvae.training.augmentations import augment
 from ncvqvae.training.loop import batch_indices, fit
@@ -119,8 +112,16 @@ STEPS = [
 ]
 
 
-def equal(folder: Path, case: str) -> None:
-    """Trains, and leaves losses and weights of this process, the projector's too."""
+def equal(folder: Path, cases: Iterable[str]) -> None:
+    """Trains, and leaves losses and weights of this process, the projector's too, of each case.
+
+    A case is one of CASES, or one with a reduction taken out.
+    """
+    for case in cases:
+        _equal(folder, case)
+
+
+def _equal(folder: Path, case: str) -> None:
     recipe = load_recipe(None, [*SETTINGS, *STEPS, *CASES[case.partition("-")[0]]])
     with ExitStack() as stack:
         for patches, key in ((ALWAYS, case.partition("-")[0]), (REDUCTIONS, case)):
@@ -137,29 +138,22 @@ def equal(folder: Path, case: str) -> None:
     torch.save({"state": state | model.state_dict(), "losses": losses}, folder / f"{case}-{rank}.pt")
 
 
-def resume(folder: str, *overrides: str) -> None:
-    """Trains, or goes on; `FOLDER-STAGE` says when this process came to a stage."""
+def trains(folder: str, resume: bool, *overrides: str) -> int:
+    """Trains both stages on toy series as a command does, with `FOLDER-work` beside the folder; the exit code.
+
+    `FOLDER-STAGE` says when this process came to a stage.
+    """
 
     def noted(model, stage, *arguments):
         Path(f"{folder}-{stage.name}").touch()
         return fit(model, stage, *arguments)
 
-    recipe = load_recipe(None, [*SETTINGS, "tokenizer.ssl_objective=vibcreg", *overrides])
+    recipe = load_recipe(None, [*SETTINGS, *overrides])
     with patch("ncvqvae.training.stages.fit", noted):
-        train(toy_dataset(), recipe, folder, f"{folder}-work", resume=True)
+        return run(lambda _: train(toy_dataset(), recipe, folder, f"{folder}-work", resume), None, "train")
 
 
-def resume_as(variables: dict[str, str], log: Path, *arguments: str) -> None:
-    """`resume` in a forked process, one of several where the variables say so, with what it says in a file."""
-    os.environ.update(variables)
-    torch.set_num_threads(1)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(file, stream)
-    resume(*arguments)
-
-
-def fail(which: str) -> None:
+def fail(which: str) -> int:
     """Ends as a command does that fails in both processes, or in the second while the first waits for it."""
 
     def command(_) -> None:
@@ -167,7 +161,7 @@ def fail(which: str) -> None:
             time.sleep(60)
         raise ValueError(f"no luck in process {os.environ['RANK']}")
 
-    sys.exit(run(command, None, "train"))
+    return run(command, None, "train")
 
 
 def die() -> None:
@@ -182,7 +176,7 @@ def die() -> None:
         train(toy_dataset(), load_recipe(None, SETTINGS), folder, f"{folder}/work")
 
 
-def leave() -> None:
+def leave() -> int:
     """A command that trains; fails where threads of the group outlive it."""
 
     def command(_) -> None:
@@ -191,15 +185,6 @@ def leave() -> None:
 
     code = run(command, None, "train")
     threads = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
-    sys.exit(code or ", ".join(name for name in threads if "gloo" in name) or 0)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    what, *arguments = sys.argv[1:]
-    if what == "equal":
-        for case in arguments[1:]:
-            equal(Path(arguments[0]), case)
-    else:
-        {"resume": resume, "fail": fail, "die": die, "leave": leave}[what](*arguments)
-    leave_processes()
+    if left := [name for name in threads if "gloo" in name]:
+        print(f"left behind: {', '.join(left)}")
+    return code or len(left)

@@ -1,73 +1,69 @@
 """SIGKILL at any moment, on one process and on two: resumed, a run ends with the bits of one never stopped."""
 
-import multiprocessing
 import random
 import shutil
 import signal
 import socket
 import time
 
-import psutil
 import pytest
 import torch
 from transformers import AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
 from helpers import two_processes
+from helpers.trainings import Forked, was_begun
 
 
 pytestmark = pytest.mark.slow
 
 
-LONGER = ("tokenizer_training.max_steps=60", "prior_training.max_steps=60")  # with a checkpoint each five steps
-FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(
-    ["ncvqvae.training.stages", "ncvqvae.cli.__main__"]
-)  # so that a run starts with all of it imported
+LONGER = ("tokenizer.ssl_objective=vibcreg", "tokenizer_training.max_steps=60", "prior_training.max_steps=60")
 
 
 class Run:
-    """`two_processes.resume`, in one process or in several that find each other as those of torchrun do."""
+    """A training that goes on where one was begun, in one process or in several that find each other as torchrun's.
+
+    It has a checkpoint each five steps.
+    """
 
     def __init__(self, num_processes, folder):
         for stage in ("tokenizer", "prior"):
-            (folder.parent / f"{folder.name}-{stage}").unlink(missing_ok=True)
+            self.began(folder, stage).unlink(missing_ok=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        self.folder, self.logs, self.processes = folder, [], []
+        self.folder, self.processes = folder, []
+        begun = was_begun(folder)
         for rank in range(num_processes):
             variables = {"ACCELERATE_USE_CPU": "true"}
             if num_processes > 1:
                 variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(num_processes)}
                 variables |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(num_processes)}
-            self.logs.append(folder.parent / f"{folder.name}-{rank}.log")
-            arguments = (variables, self.logs[-1], str(folder), *LONGER)
-            self.processes.append(FORKING.Process(target=two_processes.resume_as, args=arguments))
-            self.processes[-1].start()
+            log = folder.parent / f"{folder.name}-{rank}.log"
+            self.processes.append(Forked(log, two_processes.trains, str(folder), begun, *LONGER, **variables))
 
     @property
     def running(self):
-        return all(process.is_alive() for process in self.processes)
+        return all(process.running for process in self.processes)
 
     @property
     def said(self):
-        return "".join(log.read_text() for log in self.logs if log.exists())
+        return "".join(process.said for process in self.processes)
 
-    def began(self, stage):
-        return self.folder.parent / f"{self.folder.name}-{stage}"
+    @staticmethod
+    def began(folder, stage):
+        return folder.parent / f"{folder.name}-{stage}"
 
     def wait(self):
         """The exit codes."""
-        for process in self.processes:
-            process.join(120)
-        return [process.exitcode for process in self.processes]
+        return [process.wait() for process in self.processes]
 
     def send(self, sent):
         """To all, in any order."""
         for process in random.sample(self.processes, len(self.processes)):
-            if process.is_alive():
-                psutil.Process(process.pid).send_signal(sent)
+            if process.running:
+                process.send(sent)
 
     def kill(self):
         self.send(signal.SIGKILL)
@@ -75,7 +71,7 @@ class Run:
 
     def kill_after(self, stage, seconds):
         """Whether it was killed so long after it came to the stage, before it ended."""
-        while self.running and not self.began(stage).exists():
+        while self.running and not self.began(self.folder, stage).exists():
             time.sleep(0.002)
         time.sleep(seconds)
         return self.kill()
@@ -99,7 +95,7 @@ def whole(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "whole"
     run = Run(request.param, folder)
     assert run.wait() == [0] * request.param, run.said
-    starts = [run.began(stage).stat().st_mtime for stage in ("tokenizer", "prior")]
+    starts = [run.began(folder, stage).stat().st_mtime for stage in ("tokenizer", "prior")]
     end = (folder / "config.json").stat().st_mtime
     return request.param, folder, {"tokenizer": starts[1] - starts[0], "prior": end - starts[1]}
 
@@ -140,7 +136,7 @@ def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_checkpoint_before(wh
 def test_a_damaged_checkpoint_is_named_once_and_all_go_on_from_the_one_before(whole, tmp_path):
     num_processes, folder, _ = whole
     shutil.copytree(f"{folder}-work", tmp_path / "run-work")
-    for stage, name in (("tokenizer", "model.safetensors"), ("prior", "optimizer.bin")):
+    for stage, name in (("tokenizer", "model.safetensors"), ("prior", "optimizer.safetensors")):
         (tmp_path / "run-work" / stage / "checkpoint-60" / name).write_bytes(b"")
     said = assert_ends_as(folder, num_processes, tmp_path / "run")
     assert said.count("checkpoint-60 is damaged and set aside") == 2, said  # once a stage
@@ -150,5 +146,5 @@ def test_another_number_of_processes_is_refused(whole, tmp_path):
     num_processes, folder, _ = whole
     shutil.copytree(f"{folder}-work", tmp_path / "run-work")
     other = Run(3 - num_processes, tmp_path / "run")
-    assert 1 in other.wait()
+    assert 2 in other.wait()
     assert f"cannot resume: processes was {num_processes} in " in other.said

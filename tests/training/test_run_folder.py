@@ -6,10 +6,11 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from helpers.processes import in_a_fresh_process
+from helpers.trainings import Forked
 from ncvqvae.training.recipes import load_recipe
 from ncvqvae.training.run_folder import (
     changes,
+    check_resumable,
     check_writable,
     default_output_dir,
     default_work_dir,
@@ -67,6 +68,70 @@ def test_a_run_is_noted_once_and_compared_when_it_resumes(tmp_path):
     assert not (tmp_path / "prior" / "checkpoint-5").exists()
 
 
+@pytest.mark.parametrize("record", ["", "[]", "3", "{", "[" * 10**5, '{"seed": '])
+def test_a_damaged_note_of_a_run_is_one_line(tmp_path, record):
+    (tmp_path / "prior" / "checkpoint-5").mkdir(parents=True)
+    (tmp_path / "run.json").write_text(record)
+    with pytest.raises(ValueError, match=r"run\.json, which says .*, is damaged \(.*; delete it and train") as raised:
+        note_run(tmp_path, {"seed": 1}, resume=True)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_work_folder_in_which_nothing_was_begun_is_not_resumed(tmp_path):
+    begun = tmp_path / "ncvqvae-gunPoint"
+    note_run(begun, {"seed": 1}, resume=False)
+    check_resumable(begun)
+    with pytest.raises(ValueError, match=r"nothing to resume in .*gunpint, .*mean --work-dir .*/ncvqvae-gunPoint"):
+        check_resumable(tmp_path / "ncvqvae-gunpint")
+    with pytest.raises(ValueError, match=r"nothing to resume in .*other, .*; leave out --resume to begin one"):
+        check_resumable(tmp_path / "other")
+    assert sorted(os.listdir(tmp_path)) == ["ncvqvae-gunPoint"]
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """The facts of a run whose checkpoint is finished."""
+    facts = {"seed": 1, "prior_training": {"batch_size": 8}, "output": (str(tmp_path / "out"), None)}
+    note_run(tmp_path / "work", facts, resume=False)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.safetensors").write_bytes(b"weights")
+    return facts
+
+
+def test_a_run_may_be_repeated_and_resumed_into_its_own_folder(finished, tmp_path):
+    for resume in (False, True):
+        note_run(tmp_path / "work", finished | {"report_to": "wandb"}, resume)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"seed": 2}, {"prior_training": {"batch_size": 4}}, {"start": "base"}, {"output": "tokenizer"}]
+)
+@pytest.mark.parametrize("resume", [False, True])
+def test_another_run_replaces_a_finished_checkpoint_only_where_it_may(finished, tmp_path, changed, resume):
+    facts = finished | changed
+    if "output" in changed:
+        facts["output"] = finished["output"][0], "tokenizer"
+    with pytest.raises(ValueError, match=r"/out holds the finished checkpoint of another training; add --overwrite"):
+        note_run(tmp_path / "work", facts, resume)
+    assert json.loads((tmp_path / "work" / "run.json").read_text())["seed"] == 1
+    note_run(tmp_path / "work", facts, False, overwrite=True)
+    note_run(tmp_path / "work", facts, resume)  # which is now the run of this folder
+
+
+def test_a_run_in_another_work_folder_is_another_run(finished, tmp_path):
+    with pytest.raises(ValueError, match="add --overwrite to replace it, or choose another --output-dir"):
+        note_run(tmp_path / "work2", finished, resume=False)
+
+
+def test_the_lock_of_a_run_does_not_follow_a_link(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError), only_run_in(tmp_path / "work"):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_changes_are_named_by_their_sections_and_leave_out_what_decides_no_number():
     before = {"a": {"x": 1, "save_total_limit": 2}, "b": [1], "report_to": None}
     now = {"a": {"x": 2, "save_total_limit": 9}, "c": 3, "report_to": "wandb"}
@@ -74,16 +139,19 @@ def test_changes_are_named_by_their_sections_and_leave_out_what_decides_no_numbe
     assert not list(changes(before, before))
 
 
+def hold_and_die(folder):
+    with only_run_in(folder):
+        os._exit(3)  # as if killed
+
+
 def test_the_lock_of_a_run_ends_with_its_process(tmp_path):
-    script = """
-        import os, sys
-        from pathlib import Path
-        from ncvqvae.training.run_folder import only_run_in
-        with only_run_in(Path(sys.argv[1])):
-            os._exit(3)  # as if killed
-    """
-    assert in_a_fresh_process(script, tmp_path).returncode == 3 and (tmp_path / "lock").is_file()
-    with only_run_in(tmp_path), pytest.raises(ValueError, match="another training runs in"), only_run_in(tmp_path):
+    assert Forked(tmp_path / "log", hold_and_die, tmp_path / "work").wait() == 3
+    assert os.listdir(tmp_path / "work") == ["lock"]
+    with (
+        only_run_in(tmp_path / "work"),
+        pytest.raises(ValueError, match="another training runs in"),
+        only_run_in(tmp_path / "work"),
+    ):
         pass
-    with only_run_in(tmp_path):
-        assert os.listdir(tmp_path) == ["lock"]
+    with only_run_in(tmp_path / "work"):
+        assert os.listdir(tmp_path / "work") == ["lock"]

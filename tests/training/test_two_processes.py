@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
-from helpers.trainings import ENVIRONMENT, TORCHRUN, together
+from helpers import two_processes
+from helpers.trainings import ENVIRONMENT, TORCHRUN, Forked, together
 from helpers.two_processes import CASES, REDUCTIONS
 from ncvqvae.data.files import write_series
 from ncvqvae.training.run_folder import save
@@ -19,17 +20,13 @@ from ncvqvae.training.run_folder import save
 pytestmark = pytest.mark.slow
 
 
-def run(num_processes, *arguments):
-    done = subprocess.run(together(num_processes, *arguments), env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """What one process made of each case, and what each of two made of it, all reductions in place and not."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    run(1, "equal", one, *CASES)
-    run(2, "equal", two, *CASES, *REDUCTIONS)
+    alone = Forked(one / "log", two_processes.equal, one, [*CASES])
+    both = together(two / "log", 2, two_processes.equal, two, [*CASES, *REDUCTIONS])
+    assert alone.wait() == both.wait() == 0, alone.said + both.said
     alone = {case: torch.load(one / f"{case}-0.pt") for case in CASES}
     return alone, lambda case, rank=0: torch.load(two / f"{case}-{rank}.pt")
 
@@ -93,19 +90,20 @@ def test_from_the_command_line_both_fine_tune_and_one_speaks(model, tmp_path):
     assert AutoModel.from_pretrained(tmp_path / "ncvqvae-mine").config.id2label == {0: "a", 1: "b"}
 
 
-def test_no_thread_of_the_group_outlives_a_command():
-    run(2, "leave")  # one did, and now and then aborted the process as Python ended
+def test_no_thread_of_the_group_outlives_a_command(tmp_path):
+    both = together(tmp_path / "log", 2, two_processes.leave)
+    assert both.wait() == 0, both.said  # one did, and now and then aborted the process as Python ended
 
 
 @pytest.mark.parametrize(("which", "speaks"), [("both", 0), ("second", 1)])
-def test_a_failure_of_both_is_said_once_and_one_of_the_second_alone_is_said_too(which, speaks):
-    done = subprocess.run(together(2, "fail", which), env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
-    said = [line for line in done.stderr.splitlines() if "no luck" in line]
-    assert done.returncode != 0 and said == [f"train: no luck in process {speaks}"]
+def test_a_failure_of_both_is_said_once_and_one_of_the_second_alone_is_said_too(which, speaks, tmp_path):
+    both = together(tmp_path / "log", 2, two_processes.fail, which)
+    assert both.wait(120) == 1
+    assert [line for line in both.said.splitlines() if "no luck" in line] == [f"train: no luck in process {speaks}"]
 
 
-def test_a_process_that_dies_ends_the_run_with_its_message():
+def test_a_process_that_dies_ends_the_run_with_its_message(tmp_path):
     started = time.monotonic()
-    done = subprocess.run(together(2, "die"), env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
-    assert done.returncode != 0 and "the second process has had enough" in done.stdout + done.stderr
+    both = together(tmp_path / "log", 2, two_processes.die)
+    assert both.wait(120) == 1 and "the second process has had enough" in both.said
     assert time.monotonic() - started < 90

@@ -8,9 +8,10 @@ import torch
 from transformers import AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
+from helpers import two_processes
 from helpers.tensors import assert_same
 from helpers.tiny import SETTINGS, toy_dataset
-from helpers.trainings import begin, interrupt_once_there_is, start_together
+from helpers.trainings import begin, interrupt_once_there_is, together
 from ncvqvae.evaluation.stage_scores import score_tokenizer
 from ncvqvae.training.finetuning import Start
 from ncvqvae.training.recipes import load_recipe
@@ -21,19 +22,32 @@ def weights(folder):
     return AutoModel.from_pretrained(folder).state_dict()
 
 
+LONGER = ("tokenizer_training.max_steps=60", "prior_training.max_steps=60")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The weights of a run that was never stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    process = begin(folder, *LONGER)
+    assert process.wait() == 0, process.said
+    return weights(folder)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["tokenizer", "prior"])
-def test_ctrl_c_saves_the_step_says_how_to_go_on_and_the_end_is_bitwise_the_same(stage, tmp_path):
-    longer = ["tokenizer_training.max_steps=60", "prior_training.max_steps=60"]
-    assert begin(tmp_path / "whole", *longer).wait() == 0
-    process = begin(tmp_path / "run", *longer)
-    _, said = interrupt_once_there_is(process, f"{stage}/checkpoint-5", tmp_path / "run-work")
-    assert process.returncode == 130 and f"train: {stage} stopped and saved at step " in said, said
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [("tokenizer", signal.SIGINT), ("prior", signal.SIGINT), ("tokenizer", signal.SIGTERM), ("prior", signal.SIGHUP)],
+)
+def test_a_signal_saves_the_step_says_how_to_go_on_and_the_end_is_bitwise_the_same(whole, stage, number, tmp_path):
+    process = begin(tmp_path / "run", *LONGER)
+    said = interrupt_once_there_is(process, f"{stage}/checkpoint-5", tmp_path / "run-work", number)
+    assert process.wait() == 130 and f"train: {stage} stopped and saved at step " in said, said
     assert said.strip().endswith("; a training goes on with the same command and --resume")
     step = said.split("at step ")[1].split()[0]
     assert (tmp_path / "run-work" / stage / f"checkpoint-{step}").is_dir()
-    assert begin(tmp_path / "run", *longer).wait() == 0
-    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "run"))
+    assert begin(tmp_path / "run", *LONGER).wait() == 0
+    assert_same(whole, weights(tmp_path / "run"))
 
 
 def test_ctrl_c_during_the_last_evaluation_of_a_stage_stops_before_the_next(tmp_path, monkeypatch):
@@ -65,9 +79,11 @@ def interrupted_at(last):
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_two_processes_saves_one_step_for_both(tmp_path):
-    process = start_together(2, "resume", tmp_path / "run", "tokenizer_training.max_steps=4000")
-    said, _ = interrupt_once_there_is(process, "tokenizer/checkpoint-5", tmp_path / "run-work")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_a_launcher_and_its_two_processes_saves_one_step_for_both(number, tmp_path):
+    long = "tokenizer_training.max_steps=4000"
+    both = together(tmp_path / "log", 2, two_processes.trains, str(tmp_path / "run"), False, long)
+    said = interrupt_once_there_is(both, "tokenizer/checkpoint-5", tmp_path / "run-work", number)
     saved = {path.name for path in (tmp_path / "run-work" / "tokenizer").glob("*checkpoint-*")}
     step = said.split("tokenizer stopped and saved at step ")[1].split()[0]
     assert f"checkpoint-{step}" in saved and not any("partial" in name for name in saved)
@@ -75,13 +91,11 @@ def test_ctrl_c_on_two_processes_saves_one_step_for_both(tmp_path):
 
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint_and_nothing_half_written(tmp_path):
-    longer = ["tokenizer_training.max_steps=4000"]
-    process, work = begin(tmp_path / "run", *longer), tmp_path / "run-work"
-    interrupt_once_there_is(process, "tokenizer/checkpoint-5", work)
+    longer, work = ["tokenizer_training.max_steps=4000"], tmp_path / "run-work"
+    interrupt_once_there_is(begin(tmp_path / "run", *longer), "tokenizer/checkpoint-5", work)
     before = {path: path.read_bytes() for path in work.rglob("*checkpoint-*/*")}
     process = begin(tmp_path / "run", *longer, file_limit=20_000)
-    _, said = process.communicate()
-    assert process.returncode == 2 and "cannot save step " in said and "make room and resume" in said, said
+    assert process.wait() == 2 and "cannot save step " in process.said and "make room and resume" in process.said
     assert not list(work.rglob("*partial*"))
     assert before and all(path.read_bytes() == data for path, data in before.items())
 
@@ -93,9 +107,9 @@ def test_a_full_disk_at_the_very_end_leaves_the_folder_as_it_was_and_all_there_i
     for path in (tmp_path / "run").iterdir():
         path.unlink()
     process = begin(tmp_path / "run", file_limit=20_000)
-    _, said = process.communicate()
-    assert process.returncode == 2 and said.count("\n") == 1, said
-    assert said.startswith(f"train: cannot save the model in {tmp_path}/run (") and "make room and resume" in said
+    assert process.wait() == 2 and process.said.count("\n") == 1, process.said
+    assert process.said.startswith(f"train: cannot save the model in {tmp_path}/run (")
+    assert "make room and resume" in process.said
     assert not list((tmp_path / "run").iterdir())
     assert begin(tmp_path / "run").wait() == 0
     assert_same(expected, weights(tmp_path / "run"))

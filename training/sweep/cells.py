@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ncvqvae.training.recipes import Recipe, load_recipe
-from ncvqvae.training.run_folder import changes
+from ncvqvae.training.run_folder import RUN, changes, read_run
 
 
 TRAINING = Path(__file__).resolve().parents[1]
@@ -67,9 +67,9 @@ class Cell:
 
     def check(self) -> None:
         """Raises `ValueError` where the cell was begun with another recipe."""
-        file = self.folder / "work" / "run.json"
+        file = self.folder / "work" / RUN
         if file.is_file():
-            before = json.loads(file.read_text())
+            before = read_run(file)
             recipe = json.loads(json.dumps(self._recipe().to_dict()))
             for key, old, new in changes({key: before.get(key) for key in recipe}, recipe):
                 found = f"{key} {old} and the recipe now says {new}"
@@ -103,7 +103,8 @@ class Cell:
             script = ["-m", "ncvqvae.cli", "train", "--stage", "tokenizer" if self.only_tokenizer else "both"]
             settings = [part for setting in self._settings for part in ("--set", setting)]
             folders = ["--output-dir", str(self.folder / "partial"), "--work-dir", str(self.folder / "work")]
-            yield [*script, self.dataset, "--recipe", str(self.arm.recipe), *settings, *folders, *sources, "--resume"]
+            begun = ["--resume"] if (self.folder / "work" / RUN).is_file() else []
+            yield [*script, self.dataset, "--recipe", str(self.arm.recipe), *settings, *folders, *sources, *begun]
             (self.folder / "partial").rename(checkpoint)
             for path in (self.folder / "work").glob("*/checkpoint-*"):  # with a wide projector, most of a gigabyte
                 shutil.rmtree(path)

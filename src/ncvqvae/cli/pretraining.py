@@ -56,7 +56,7 @@ def pretrain(options: argparse.Namespace) -> None:
     if options.stage == "both":
         check_prior(recipe)
     sources = options.archive, options.table, [name for name in options.leave_out.split(",") if name]
-    folder = Path(options.output_dir or "ncvqvae-base")
+    folder, given = Path(options.output_dir or "ncvqvae-base"), (options.work_dir, options.resume)
     histories: dict[str, History] = {}
     process_state()  # decides which GPU is this process's, before the checkpoint goes there
     tokenizer: NCVQVAEModel
@@ -65,11 +65,13 @@ def pretrain(options: argparse.Namespace) -> None:
     else:
         sets = load_mixture(*sources)
         _say_sets(sets)
-        tokenizer, histories = pretrain_tokenizer(sets, recipe, folder, options.work_dir, options.resume)
+        tokenizer, histories = pretrain_tokenizer(sets, recipe, folder, *given, options.overwrite)
     if options.stage != "tokenizer":
         classified = load_classified(*sources, most_samples=tokenizer.config.working_length)
         _say_sets(classified)
-        _, histories["prior"] = pretrain_prior(tokenizer, classified, recipe, folder, options.work_dir, options.resume)
+        # The checkpoint of both stages takes the place of its own tokenizer's.
+        replaces = options.overwrite or options.stage == "both" or _is_the_tokenizer(folder, options.tokenizer)
+        _, histories["prior"] = pretrain_prior(tokenizer, classified, recipe, folder, *given, replaces)
     if process_state().is_main_process:
         if options.stage == "prior":
             _keep_what_it_has_seen(options.tokenizer, folder)
@@ -85,6 +87,14 @@ def _say_sets(sets: "dict[str, Dataset]") -> None:
 
     if process_state().is_main_process:
         print(f"{sum(map(len, sets.values()))} series of {len(sets)} sets: {', '.join(sets)}")
+
+
+def _is_the_tokenizer(folder: Path, tokenizer: str) -> bool:
+    """Whether the folder holds the tokenizer that a prior is trained on, and no more."""
+    from ..inference import find_checkpoint, is_tokenizer
+
+    source = Path(find_checkpoint(tokenizer))
+    return folder.is_dir() and source.is_dir() and source.samefile(folder) and is_tokenizer(folder)
 
 
 def _keep_what_it_has_seen(tokenizer: str, folder: Path) -> None:

@@ -98,6 +98,7 @@ def add_run_options(add: Callable, recipe: str | None = None, output_dir: str | 
     add("--output-dir", metavar="DIR", help=f"folder of the checkpoint (default: {default})")
     add("--work-dir", metavar="DIR", help="folder for resumable checkpoints and logs (default: runs/OUTPUT-DIR)")
     add("--resume", action="store_true", help="continue the run in the work folder")
+    add("--overwrite", action="store_true", help="replace the finished checkpoint of another training")
 
 
 def _train(options: argparse.Namespace, recipe: "Recipe", start: "Start") -> None:
@@ -116,7 +117,8 @@ def _train(options: argparse.Namespace, recipe: "Recipe", start: "Start") -> Non
     folder = Path(options.output_dir or default_output_dir(name, only))
     figures = Path(options.figures or folder)
     check_writable(figures)
-    model, histories = train(data["train"], recipe, folder, options.work_dir, options.resume, start, only)
+    given = options.work_dir, options.resume, start, only, options.overwrite
+    model, histories = train(data["train"], recipe, folder, *given)
     if not process_state().is_main_process:
         return
     origin = f"from {recipe.start}" if recipe.start else "from scratch"

@@ -280,7 +280,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
                 array holds indices; any other integer that is the index of one class and the name of another is
                 refused. `None` draws classes at the shares of the training split. `"null"` samples without a class,
                 which is worse and less steady, unless a class is called so.
-            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better.
+            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better. Never more are
+                taken than there are codes.
             temperature (`float`, *optional*): randomness of the codes drawn; lower is more typical and less diverse.
             choice_temperature (`float`, *optional*): scale of the noise in the choice of the codes to keep.
             guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598);
@@ -319,6 +320,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         ids = label_ids(labels, num_samples, self.config, self.device, generator)
         length, moments = self._length_and_moments(ids)
         grid, kept = self.grid(length), []
+        decoding["num_steps"] = min(decoding["num_steps"], grid[0] * grid[1])
         shape = len(ids), self.config.tokenizer_config.num_channels, length
         values = torch.empty(shape, dtype=moments.dtype, device=self.device)
         with autocast(self.device, precision or self.config.sampling_precision):

@@ -19,12 +19,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from ..models.distributed import num_processes, sum_over_processes
 from ..models.precision import autocast
 from ..runtime import deferred_interrupt, derived_seed, duration, keep_freed_memory, process_state
 from .checkpoints import Checkpoints, History
+from .progress import Progress
 from .recipes import TrainingSettings
 from .run_folder import Run
 from .trackers import Tracker
@@ -68,7 +68,7 @@ def fit(model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run) ->
 
     Raises:
         FloatingPointError: for a loss or a gradient that is not finite.
-        KeyboardInterrupt: on Ctrl-C, after the step and a checkpoint of it.
+        KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP, after the step and a checkpoint of it.
         OSError: for a checkpoint that cannot be saved.
         RuntimeError: out of memory, with the setting to change.
     """
@@ -76,7 +76,7 @@ def fit(model: nn.Module, stage: Stage, settings: TrainingSettings, run: Run) ->
     try:
         with deferred_interrupt() as asked:
             loop.run(asked)
-        if loop.is_asked(asked):  # Ctrl-C came after the last check, for example in the last evaluation
+        if loop.is_asked(asked):  # a signal came after the last check, for example in the last evaluation
             loop.stop(loop.num_steps)
     except KeyboardInterrupt as interrupt:
         what = str(interrupt) or f"{stage.name} interrupted"
@@ -124,15 +124,10 @@ class _Loop:
         optimizer = torch.optim.AdamW(
             self.parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        # Accelerate does not prepare the scheduler: it would step it once for each process.
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: (1 + math.cos(math.pi * step / self.num_steps)) / 2
-        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PyTorch deprecates the name `broadcast_buffers`
             self.wrapped, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.accelerator.register_for_checkpointing(self.scheduler)
-        self.checkpoints = Checkpoints(folder, settings.save_total_limit, self.accelerator)
+        self.checkpoints = Checkpoints(folder, settings.save_total_limit, self.accelerator, model, optimizer)
         self.generator = torch.Generator(self.device)
 
     def run(self, asked: threading.Event) -> None:
@@ -142,11 +137,11 @@ class _Loop:
             self._evaluate(start)  # a checkpoint is saved before its step is evaluated
         if self.num_steps - start >= LEAST_TO_ANNOUNCE:
             self._announce(start)
-        shown = None if self.accelerator.is_main_process else True  # None shows the bar on a terminal only
-        with tqdm(total=self.num_steps, initial=start, desc=self.stage.name, unit="step", disable=shown) as bar:
+        silent = not self.accelerator.is_main_process
+        with Progress(self.stage.name, self.num_steps, start, silent) as progress:
             for done in range(start + 1, self.num_steps + 1):
                 saving = done % self.settings.save_steps == 0 or done == self.num_steps
-                self._step(done, bar, logged=done % LOG_STEPS == 0 or saving)
+                self._step(done, progress, logged=done % LOG_STEPS == 0 or saving)
                 stopping = self._may_ask(done) and self.is_asked(asked)
                 if saving or stopping:  # before the evaluation, which may fail
                     self.checkpoints.save(done, self.history)
@@ -169,9 +164,9 @@ class _Loop:
         if self.accelerator.is_main_process:
             steps = self.num_steps - start
             took = duration((steps + self.stage.after) * seconds)
-            tqdm.write(f"{self.stage.name}: {steps} steps, about {took}", file=sys.stderr)
+            print(f"{self.stage.name}: {steps} steps, about {took}", file=sys.stderr, flush=True)
 
-    def _step(self, done: int, bar: tqdm, logged: bool) -> None:
+    def _step(self, done: int, progress: Progress, logged: bool) -> None:
         name, settings = self.stage.name, self.settings
         self.generator.manual_seed(derived_seed(self.seed, name, done - 1))
         order = derived_seed(self.seed, name, "order")
@@ -185,11 +180,12 @@ class _Loop:
             norm = self.accelerator.clip_grad_norm_(self.parameters, settings.max_grad_norm)
         elif logged:
             norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        learning_rate = self.scheduler.get_last_lr()[0]
+        learning_rate = settings.learning_rate_at(done - 1, self.num_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
         self.optimizer.step()
-        self.scheduler.step()
         self.optimizer.zero_grad()
-        bar.update()
+        progress.update(done)
         if logged:
             row = {key: value.item() for key, value in output.items() if value.ndim == 0}
             row |= {"learning_rate": learning_rate, "gradient_norm": norm.item()}
@@ -198,7 +194,7 @@ class _Loop:
                     raise FloatingPointError(f"the {key} of {name} is {row[key]} at step {done}; lower learning_rate")
             self.history.training.append({"step": done} | row)
             self.tracker.log(row, done)
-            bar.set_postfix(loss=f"{row['loss']:.3f}")
+            progress.note_loss(row["loss"])
 
     @torch.no_grad()
     def _evaluate(self, done: int) -> None:
@@ -219,11 +215,11 @@ class _Loop:
             part.eval()
 
     def _may_ask(self, done: int) -> bool:
-        """Whether to check for Ctrl-C after this step. Several GPUs check rarely, because agreeing means waiting."""
+        """Whether to check for a signal after this step. Several GPUs check rarely, because agreeing means waiting."""
         return self.device.type != "cuda" or num_processes() == 1 or done % LOG_STEPS == 0
 
     def is_asked(self, asked: threading.Event) -> bool:
-        """Whether Ctrl-C came, to any process."""
+        """Whether a signal to stop came, to any process."""
         if num_processes() == 1:
             return asked.is_set()
         return bool(sum_over_processes(torch.tensor(float(asked.is_set()), device=self.device)))

@@ -23,7 +23,7 @@ from .augmentations import augment
 from .checkpoints import History
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
-from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
+from .run_folder import Run, check_resumable, check_writable, default_work_dir, note_run, only_run_in, save
 
 
 HELD_OUT_CROPS = 1024
@@ -35,6 +35,7 @@ def pretrain(
     output_dir: str | Path,
     work_dir: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> tuple[NCVQVAEModel, dict[str, History]]:
     """Trains a tokenizer for series of every length on crops of many sets, and saves it.
 
@@ -44,7 +45,7 @@ def pretrain(
     Args:
         sets: training series by the name of their set; see `load_mixture`.
         recipe: the settings; `recipe.mixture` says how series are drawn.
-        output_dir, work_dir, resume: see `train`.
+        output_dir, work_dir, resume, overwrite: see `train`.
 
     Returns:
         The tokenizer, in evaluation mode, and the history of each phase, `tokenizer` and `decoder`.
@@ -54,9 +55,12 @@ def pretrain(
     """
     check_writable(Path(output_dir))
     run = Run(recipe, Path(work_dir or default_work_dir(output_dir)), resume)
+    if resume:
+        check_resumable(run.work_dir)
     with only_run_in(run.work_dir):
         sizes = {name: len(dataset) for name, dataset in sets.items()}
-        note_run(run.work_dir, recipe.to_dict() | {"sets": sizes}, resume)
+        facts = {"sets": sizes, "output": (str(Path(output_dir).resolve()), "tokenizer")}
+        note_run(run.work_dir, recipe.to_dict() | facts, resume, overwrite)
         model, histories = _train(sets, run)
         if recipe.half_weights:
             round_to_half(model)

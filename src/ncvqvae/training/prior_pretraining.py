@@ -21,7 +21,7 @@ from .augmentations import augment, draw_strength
 from .checkpoints import History
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
-from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
+from .run_folder import Run, check_resumable, check_writable, default_work_dir, note_run, only_run_in, save
 
 
 SETS_A_STEP = 8  # series of a set are encoded together, so many sets are many small batches
@@ -48,6 +48,7 @@ def pretrain_prior(
     output_dir: str | Path,
     work_dir: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> tuple[MaskGITForTimeSeriesGeneration, History]:
     """Trains a prior over the codes of many sets, conditional on set and class, and saves it with its tokenizer.
 
@@ -57,7 +58,7 @@ def pretrain_prior(
         tokenizer: for series of every length.
         sets: training splits by the name of their set; see `load_classified`.
         recipe: the settings: `prior`, `prior_training` and `prior_views`.
-        output_dir, work_dir, resume: see `train`.
+        output_dir, work_dir, resume, overwrite: see `train`.
 
     Raises:
         ValueError: for no sets, a tokenizer for one length, a folder that cannot be used, or a run to resume that was
@@ -69,10 +70,13 @@ def pretrain_prior(
         raise ValueError(f"the tokenizer is for series of {tokenizer.config.length} samples, and not for all sets")
     check_writable(Path(output_dir))
     run = Run(recipe, Path(work_dir or default_work_dir(output_dir)), resume)
+    if resume:
+        check_resumable(run.work_dir)
     with only_run_in(run.work_dir):
         sizes = {name: len(dataset) for name, dataset in sets.items()}
         weights = digest(tokenizer.state_dict().values())
-        note_run(run.work_dir / "prior", recipe.to_dict() | {"tokenizer_weights": weights, "sets": sizes}, resume)
+        facts = {"tokenizer_weights": weights, "sets": sizes, "output": (str(Path(output_dir).resolve()), None)}
+        note_run(run.work_dir / "prior", recipe.to_dict() | facts, resume, overwrite)
         model, history = _train(tokenizer.eval(), sets, run)
         if recipe.half_weights:
             round_to_half(model)

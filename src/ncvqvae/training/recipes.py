@@ -5,7 +5,8 @@ Unknown keys are errors.
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line
 from .augmentations import check_views, spread_of
+from .settings import TrainingSettings
 
 
 # The fields that the data decides. No recipe may set them.
@@ -26,67 +28,7 @@ FROM_DATA = {
     *("num_channels", "length", "mean", "std", "dataset_name"),
     *("tokenizer_config", "id2label", "label2id", "label_shares", "sets"),
 }
-
-
-@strict
-@dataclass
-class TrainingSettings:
-    """How one stage is optimised: AdamW with a cosine schedule to zero.
-
-    Args:
-        num_epochs: passes over the training series, rounded up to whole batches; not used with `max_steps` or
-            `scaled_steps`.
-        max_steps: optimiser steps.
-        scaled_steps: optimiser steps for one series, which grow with the square root of their number; not used with
-            `max_steps`.
-        batch_size: series a step; never more than the training split has, times `repeats`.
-        repeats: how often an epoch shows each series, each time in another view or under another mask.
-        learning_rate, weight_decay: settings of AdamW.
-        max_grad_norm: the norm to which gradients are clipped; `None` does not clip.
-        precision: precision of products and convolutions. Quantizer, objectives and transform are always in float32.
-            `"no"` is float32, `"bf16"` is bfloat16, `"auto"` is bfloat16 where the hardware has it.
-        eval_steps: steps between scores of the held-out series.
-        save_steps: steps between checkpoints to resume from.
-        save_total_limit: how many checkpoints to keep.
-    """
-
-    num_epochs: int = 1000
-    max_steps: int | None = None
-    scaled_steps: int | None = None
-    batch_size: int = 128
-    repeats: int = 1
-    learning_rate: float | int = 1e-3
-    weight_decay: float | int = 1e-3
-    max_grad_norm: float | int | None = None
-    precision: Literal["auto", "no", "bf16"] = "auto"
-    eval_steps: int = 100
-    save_steps: int = 500
-    save_total_limit: int = 2
-
-    def validate_ranges(self) -> None:
-        for name in (
-            "num_epochs",
-            "max_steps",
-            "scaled_steps",
-            "batch_size",
-            "repeats",
-            "eval_steps",
-            "save_steps",
-            "save_total_limit",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, found {value}")
-        for name in ("learning_rate", "max_grad_norm"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, found {value}")
-
-    def num_steps(self, num_series: int) -> int:
-        """Optimiser steps of the stage on `num_series` training series."""
-        per_epoch = -(-num_series * self.repeats // self.batch_size)
-        scaled = self.scaled_steps and round(self.scaled_steps * num_series**0.5)
-        return self.max_steps or scaled or self.num_epochs * per_epoch
+MOST_SEED = 2**32 - 1  # of NumPy and scikit-learn
 
 
 @strict
@@ -153,10 +95,15 @@ class Recipe:
                 spread_of(view)
         if self.tokenizer.get("ssl_objective", NCVQVAEConfig.ssl_objective) is not None and not self.views:
             raise ValueError("an objective compares two views: name some under 'views', or set ssl_objective: null")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise ValueError(f"seed must lie in 0 to {MOST_SEED}, found {self.seed}")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must lie in [0, 1), found {self.validation_fraction}")
         if not 0 <= self.code_temperature < float("inf"):
             raise ValueError(f"code_temperature must be at least 0, found {self.code_temperature}")
+        for name, value in by_dotted_names(self.to_dict()):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} must be finite, found {value}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -246,6 +193,15 @@ def _number(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def by_dotted_names(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by names such as `prior_training.batch_size`."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from by_dotted_names(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:

@@ -1,7 +1,9 @@
 """The arguments of a run, its folders, and how its model is saved."""
 
 import contextlib
+import difflib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +13,9 @@ from pathlib import Path
 import yaml
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME
 
-from ..runtime import bars_for_terminals, process_state, whole_file
+from ..runtime import bars_for_terminals, one_line, process_state, whole_file
 from .finetuning import Start
 from .recipes import Recipe
 
@@ -21,6 +24,9 @@ try:
     import fcntl
 except ImportError:  # on Windows
     fcntl = None
+
+
+RUN = "run.json"  # in a work folder
 
 
 @dataclass
@@ -32,12 +38,16 @@ class Run:
         work_dir: holds checkpoints to resume from and the trackers' files, in a folder for each stage.
         resume: continue the run in `work_dir`.
         start: the checkpoint to train further, if there is one.
+        output: the folder of the checkpoint that comes out, absolute, and the stage in it if it is only one.
+        overwrite: replace another finished checkpoint in that folder.
     """
 
     recipe: Recipe
     work_dir: Path
     resume: bool = False
     start: Start = field(default_factory=Start)
+    output: tuple[str, str | None] | None = None
+    overwrite: bool = False
 
 
 @bars_for_terminals()
@@ -102,13 +112,50 @@ def check_writable(folder: Path) -> None:
                 path.rmdir()
 
 
-def note_run(folder: Path, facts: dict, resume: bool) -> None:
+def check_resumable(work_dir: Path) -> None:
+    """Raises `ValueError` for a work folder in which no training was begun, for example one that is misspelt."""
+    if any(any(work_dir.glob(sign)) for sign in (RUN, f"prior/{RUN}", "*/*checkpoint-*")):
+        return
+    near = difflib.get_close_matches(work_dir.name, [file.parent.name for file in work_dir.parent.glob(f"*/{RUN}")], 1)
+    hint = f"did you mean --work-dir {work_dir.parent / near[0]}?" if near else "leave out --resume to begin one"
+    raise ValueError(f"there is nothing to resume in {work_dir}, no training was begun there; {hint}")
+
+
+def _check_replaceable(file: Path, facts: dict) -> None:
+    """Raises `ValueError` where the folder of the output holds the checkpoint of another training.
+
+    A training may be repeated, because it leaves the same weights again: the last one that was begun in its work
+    folder, if `file`, its `run.json`, has the same facts.
+    """
+    folder = Path(facts["output"][0])
+    if not (folder / SAFE_WEIGHTS_NAME).is_file():
+        return
+    before = read_run(file) if file.is_file() else {}
+    if before.get("output") != facts["output"] or any(changes(before, facts)):
+        remedy = "add --overwrite to replace it, or choose another --output-dir"
+        raise ValueError(f"{folder} holds the finished checkpoint of another training; {remedy}")
+
+
+def read_run(file: Path) -> dict:
+    """The facts that `note_run` wrote. Raises `ValueError` for a file that holds something else."""
+    try:
+        facts = json.loads(file.read_text())
+        damage = "" if isinstance(facts, dict) else f"it holds a {type(facts).__name__}"
+    except (ValueError, RecursionError) as error:
+        damage = one_line(error)
+    if damage:
+        raise ValueError(f"{file}, which says what was trained, is damaged ({damage}); delete it and train anew")
+    return facts
+
+
+def note_run(folder: Path, facts: dict, resume: bool, overwrite: bool = False) -> None:
     """Writes the facts of a run to `folder / run.json`. A run that does not resume deletes earlier checkpoints first.
 
     Raises:
-        ValueError: for resuming a run with other facts; the message names the first that differs.
+        ValueError: for resuming a run with other facts, the first of which is named, or, unless it may `overwrite` it,
+            where facts["output"], see `Run`, names a folder with the finished checkpoint of another run.
     """
-    file, facts = folder / "run.json", json.loads(json.dumps(facts))
+    file, facts = folder / RUN, json.loads(json.dumps(facts))
     with process_state().main_process_first():
         if not process_state().is_main_process:
             return
@@ -118,8 +165,11 @@ def note_run(folder: Path, facts: dict, resume: bool) -> None:
         if resume and checkpoints and not file.is_file():
             raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
         if resume and checkpoints:
-            for name, old, new in changes(json.loads(file.read_text()), facts):
+            for name, old, new in changes(read_run(file), facts):
                 raise ValueError(f"cannot resume: {name} was {old!r} in {file} and is {new!r} now")
+        if facts.get("output") and not overwrite:
+            _check_replaceable(file, facts)
+        if resume and checkpoints:
             return
         for path in checkpoints:
             shutil.rmtree(path)
@@ -135,7 +185,8 @@ def only_run_in(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)  # a link may lead anywhere
+    with open(lock):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -148,11 +199,11 @@ def only_run_in(folder: Path) -> Iterator[None]:
 def changes(before: dict, now: dict, prefix: str = "") -> Iterator[tuple[str, object, object]]:
     """The settings in which two runs differ, such as `prior_training.batch_size`, with the values of both.
 
-    `report_to` and `save_total_limit` are left out: they change no number of a run.
+    `report_to`, `save_total_limit` and `output` are left out: they change no number of a run.
     """
     for key in before | now:
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             yield from changes(old, new, f"{prefix}{key}.")
-        elif old != new and key not in ("report_to", "save_total_limit"):
+        elif old != new and key not in ("report_to", "save_total_limit", "output"):
             yield f"{prefix}{key}", old, new

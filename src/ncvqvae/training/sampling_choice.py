@@ -67,7 +67,7 @@ def passes_to_choose(model: MaskGITForTimeSeriesGeneration, num_series: int) -> 
     """How many series pass the network while sampling is chosen by `num_series`: guided ones twice in each step."""
     tried = 1 + sum(map(len, CHANGES))
     asked = num_series * -(-LEAST_SERIES // max(num_series, 1))
-    return round(1.5 * tried) * asked * model.config.sampling_steps
+    return round(1.5 * tried) * asked * min(model.config.sampling_steps, model.num_codes)
 
 
 def energy_distance(real: Tensor, generated: Tensor) -> Tensor:

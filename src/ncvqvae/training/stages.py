@@ -24,7 +24,7 @@ from .checkpoints import History
 from .finetuning import Start
 from .loop import Inputs, Stage, fit
 from .recipes import Recipe
-from .run_folder import Run, check_writable, default_work_dir, note_run, only_run_in, save
+from .run_folder import Run, check_resumable, check_writable, default_work_dir, note_run, only_run_in, save
 from .sampling_choice import START, choose_sampling, passes_to_choose
 
 
@@ -40,6 +40,7 @@ def train(
     resume: bool = False,
     start: Start | None = None,
     only: Literal["tokenizer", "prior"] | None = None,
+    overwrite: bool = False,
 ) -> tuple[MaskGITForTimeSeriesGeneration | NCVQVAEModel, dict[str, History]]:
     """Trains both stages on a training split and saves the composite checkpoint.
 
@@ -50,6 +51,8 @@ def train(
         work_dir (*optional*, defaults to `runs/<output_dir>`): holds checkpoints to resume from. Those of another
             run are deleted.
         resume: continue the run in `work_dir`.
+        overwrite: replace the finished checkpoint of another training in `output_dir`. The same training may be
+            repeated without.
         start: fine-tune this checkpoint, with the sizes of its networks; defaults to the recipe's `start`.
         only: train one stage. `"tokenizer"` saves stage 1 without a prior, because a prior knows only the codes of
             the tokenizer that it was trained on; `"prior"` trains stage 2 on the tokenizer of `start`. Defaults to the
@@ -59,15 +62,19 @@ def train(
         The model, in evaluation mode, and the histories of `"tokenizer"` and `"prior"`.
 
     Raises:
-        ValueError: for data or a folder that cannot be used, or for resuming another run; the message is one line.
+        ValueError: for data or a folder that cannot be used, for resuming another run or none, or for an `output_dir`
+            with a finished checkpoint; the message is one line.
     """
+    work_dir = Path(work_dir or default_work_dir(output_dir))
+    if resume:
+        check_resumable(work_dir)
     start = start or Start.of(recipe)
     if recipe.start is not None and not recipe.tune_tokenizer:
         only = only or "prior"
     start.check(output_dir, only)
     data = TrainingData.from_dataset(dataset, recipe.seed, recipe.validation_fraction)
-    work_dir = Path(work_dir or default_work_dir(output_dir))
-    run = Run(start.adapt(recipe, data.values.shape[2]), work_dir, resume, start)
+    output = str(Path(output_dir).resolve()), only
+    run = Run(start.adapt(recipe, data.values.shape[2]), work_dir, resume, start, output, overwrite)
     config = tokenizer_config(data, run.recipe)
     check_writable(Path(output_dir))
     with only_run_in(work_dir):
@@ -234,8 +241,9 @@ def check_run(data: TrainingData, run: Run) -> None:
         "values": digest(chunks(data.values)),
         "labels": None if data.labels is None else digest([data.labels]),
         "held_out": digest([data.held_out]),  # which also decides the series to train on
+        "output": run.output,
     }
     if run.start.model is not None:
         weights = digest(run.start.model.state_dict().values())
         found |= {"checkpoint": weights, "frozen": list(run.start.frozen)}
-    note_run(run.work_dir, run.recipe.to_dict() | found, run.resume)
+    note_run(run.work_dir, run.recipe.to_dict() | found, run.resume, run.overwrite)

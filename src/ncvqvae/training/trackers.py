@@ -2,11 +2,13 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from accelerate import Accelerator
+
+from .recipes import by_dotted_names
 
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,8 @@ class Tracker:
             return
         if not accelerator.log_with:  # Accelerate would go on silently
             raise ValueError(f"the tracker {report_to} is not installed: pip install {report_to}, or report_to=null")
-        self._try(lambda: accelerator.init_trackers(f"ncvqvae-{stage}", dict(_flat(settings or {}))))
+        shown = {name: _shown(value) for name, value in by_dotted_names(settings or {})}
+        self._try(lambda: accelerator.init_trackers(f"ncvqvae-{stage}", shown))
 
     def log(self, row: dict[str, float], step: int, prefix: str = "") -> None:
         """Sends scalars, named `stage/name`."""
@@ -82,10 +85,6 @@ class Tracker:
                 logger.warning("%s is lost, and the run goes on without it: %s", self.report_to, error)
 
 
-def _flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Settings by dotted names such as `prior_training.batch_size`. Lists become text, for tensorboard."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, bool | int | float | str | None) else str(value)
+def _shown(value: object) -> object:
+    """A setting as tensorboard takes it: lists become text."""
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
