@@ -3,6 +3,8 @@
 A model of many layers takes hours to build and one of many samples all memory, before anything is known to be wrong.
 """
 
+import math
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -12,7 +14,7 @@ from transformers import PreTrainedConfig
 MOST = {
     "length": 2**22,
     "working_length": 2**22,
-    "num_channels": 2**16,
+    "num_channels": 2**14,
     "n_fft": 2**12,
     "downsampled_width": 2**16,
     "num_halvings": 20,
@@ -31,27 +33,37 @@ MOST = {
     "sampling_steps": 2**12,
 }
 MOST_SETS = 2**10
+MOST_ENTRIES = 2**14  # of a list or a table
 # Of transformers' own; a name beside these would be looked up on the Hub, and its code run.
 ATTENTIONS = (None, "eager", "sdpa", "flex_attention")
 # Keys that make transformers load something else than these weights into this model.
 REFUSED = ("transformers_weights", "configuration_files", "fusion_config", "per_layer_config")
+REFUSED += ("experts_implementation", "_experts_implementation")
+# The names that a class of configurations has, besides its fields, which a file may give too.
+KNOWN = ("model_type", "num_labels", "name_or_path", "output_attentions", "torch_dtype", "_attn_implementation")
 
 
-def check_sizes(config: PreTrainedConfig, more: dict[str, Any]) -> None:
-    """Raises `ValueError` for a number in `config`, or among the keys that are no fields of it, that is above `MOST`.
+def check_sizes(given: Mapping[str, Any]) -> None:
+    """Raises `ValueError` for a value that is above its bound, by the names of a configuration's fields and keys.
 
-    It comes before anything is made from these numbers.
+    It comes before anything is made from these values.
     """
-    for name, most in MOST.items():
-        found = more[name] if name in more else config.__dict__.get(name)
-        if isinstance(found, int | float) and not found <= most:
-            raise ValueError(f"{name} must be at most {most}, found {found}")
-    for name, most in (("id2label", MOST["num_labels"]), ("sets", MOST_SETS)):
-        found = config.__dict__.get(name)
-        if isinstance(found, dict | list | tuple) and len(found) > most:
-            raise ValueError(f"{name} must have at most {most} entries, found {len(found)}")
-    if refused := [name for name in REFUSED if more.get(name) is not None]:
-        raise ValueError(f"a checkpoint of ncvqvae has no {refused[0]} in its configuration; remove it")
+    for name, value in given.items():
+        most = MOST.get(name, math.inf)
+        if isinstance(value, int | float) and value > most:
+            raise ValueError(f"{name} must be at most {most}, found {value}")
+        entries = MOST_SETS if name == "sets" else MOST_ENTRIES
+        if isinstance(value, Sized) and not isinstance(value, str) and len(value) > entries:
+            raise ValueError(f"{name} must have at most {entries} entries, found {len(value)}")
+    if isinstance(nested := given.get("tokenizer_config"), dict):
+        check_sizes(nested)
+
+
+def check_keys(config: type[PreTrainedConfig], names: Iterable[str]) -> None:
+    """Raises `ValueError` for keys that are no fields, and would change how a configuration or its model works."""
+    for name in names:
+        if name in REFUSED or (hasattr(config, name) and name not in KNOWN):
+            raise ValueError(f"a configuration of ncvqvae may not set {name}; remove it")
 
 
 def check_attention(config: PreTrainedConfig) -> None:

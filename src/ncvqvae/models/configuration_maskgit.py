@@ -5,7 +5,7 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .bounds import MOST, check_attention, check_sizes
+from .bounds import MOST, check_attention, check_keys, check_sizes
 from .configuration_ncvqvae import NCVQVAEConfig
 
 
@@ -93,13 +93,21 @@ class MaskGITConfig(PreTrainedConfig):
     sampling_guidance_schedule: Literal["constant", "ramped", "interval"] = "constant"
     sampling_precision: Literal["auto", "no", "bf16"] = "auto"
 
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        check_sizes(config_dict | kwargs)  # before each entry is looked at
+        return super().from_dict(config_dict, **kwargs)
+
     def __post_init__(self, **kwargs):
-        check_sizes(self, kwargs)
+        check_sizes(vars(self) | kwargs)
+        check_keys(type(self), kwargs)
         if self.id2label is None and "num_labels" not in kwargs:
             self.id2label = {}
         super().__post_init__(**kwargs)
         for config in (self, self.tokenizer_config):
             check_attention(config)
+        if unnamed := [name for name in self.id2label.values() if not isinstance(name, str)]:
+            raise ValueError(f"id2label must name each class by a text, found {unnamed[0]!r}")
         if self.label_shares is None and self.id2label:
             self.label_shares = [1 / len(self.id2label)] * len(self.id2label)
         self.label2id = {name: index for index, name in self.id2label.items()}

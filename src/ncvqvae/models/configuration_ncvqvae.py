@@ -3,7 +3,7 @@ import math
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .bounds import MOST, check_attention, check_sizes
+from .bounds import MOST, check_attention, check_keys, check_sizes
 from .resampling import refined_length
 from .ssl_objectives import OBJECTIVES
 
@@ -95,8 +95,14 @@ class NCVQVAEConfig(PreTrainedConfig):
     augmented_weight: float | int = 0.1
     ssl_weight: float | int | None = None
 
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        check_sizes(config_dict | kwargs)  # before each entry is looked at
+        return super().from_dict(config_dict, **kwargs)
+
     def __post_init__(self, **kwargs):
-        check_sizes(self, kwargs)
+        check_sizes(vars(self) | kwargs)
+        check_keys(type(self), kwargs)
         if self.mean is None:
             self.mean = [0.0] * self.num_channels
         if self.std is None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
+from transformers import PreTrainedModel
 
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-MOST_BYTES = 2**24  # of a JSON file
+MOST_BYTES = 2**22  # of a JSON file
 SHARD = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")  # of transformers' distributed checkpoints
 REAL, WHOLE = {"F64", "F32", "F16", "BF16"}, {"I64", "I32", "I16", "I8", "U8", "BOOL"}  # types in a header
 AGAIN = "copy or save it again"
@@ -132,37 +133,43 @@ def _files_of_weights(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(set(names.values()))]
 
 
-def check_header(model: nn.Module, paths: Sequence[Path], prefix: str, new: Sequence[str], resized: bool) -> None:
+def check_header(model: PreTrainedModel, paths: Sequence[Path], resized: bool) -> None:
     """Compares what the header of files says with a model that has no memory yet.
 
     Args:
-        model: on the meta device.
+        model: on the meta device; `_keys_to_ignore_on_load_missing` and `_unexpected` of its class are patterns of
+            names that only it or only the files have.
         paths: the files of weights.
-        prefix: of the names of the weights of stage 1, which either of model and files may lack.
-        new: patterns of names that the files need not have.
         resized: whether weights of other shapes are to be drawn anew.
 
     Raises:
-        ValueError: for a weight that the files lack, or hold as another kind of number.
+        ValueError: for a weight that the files lack, have beyond those of the model, or hold as another kind of number.
         RuntimeError: for one of another shape, unless `resized`.
     """
-    stored, missing = {}, []
+    prefix = f"{model.base_model_prefix}."  # of the names of stage 1, which either of model and files may lack
+    stored, wanted = {}, {name.removeprefix(prefix): tensor for name, tensor in model.state_dict().items()}
     for path in paths:
-        stored |= {name.removeprefix(f"{prefix}."): (path, *found) for name, found in read_header(path).items()}
-    for name, tensor in model.state_dict().items():
-        if (stem := name.removeprefix(f"{prefix}.")) not in stored:
-            missing.append(name)
-            continue
-        path, kind, shape = stored[stem]
+        stored |= {name.removeprefix(prefix): (path, *found) for name, found in read_header(path).items()}
+    _check_names(model, paths[0].parent, wanted.keys() - stored.keys(), stored.keys() - wanted.keys())
+    for name in wanted.keys() & stored.keys():
+        tensor, (path, kind, shape) = wanted[name], stored[name]
         if kind not in (REAL if tensor.is_floating_point() else WHOLE):
             raise ValueError(f"{path} holds {name} as {kind}, where {tensor.dtype} belongs; {AGAIN}")
-        wanted = tuple(getattr(tensor, "ds_shape", tensor.shape))  # DeepSpeed hides the shape
-        if shape != wanted and not resized:
-            reason = f"{path} holds {name} of the shape {shape}, and its configuration asks for {wanted}"
+        own = tuple(getattr(tensor, "ds_shape", tensor.shape))  # DeepSpeed hides the shape
+        if shape != own and not resized:
+            reason = f"{path} holds {name} of the shape {shape}, and its configuration asks for {own}"
             raise RuntimeError(f"{reason}; ignore_mismatched_sizes=True draws such weights anew")
-    if missing := [name for name in missing if not any(re.search(pattern, name) for pattern in new)]:
-        folder, example = paths[0].parent, min(missing)
-        raise ValueError(f"{folder} lacks weights, for example {example}; train it again or copy it again")
+
+
+def _check_names(model: PreTrainedModel, folder: Path, missing: Iterable[str], left_over: Iterable[str]) -> None:
+    kinds = {
+        "lacks weights": (missing, type(model)._keys_to_ignore_on_load_missing),
+        "holds weights that its configuration leaves out": (left_over, type(model)._keys_to_ignore_on_load_unexpected),
+    }
+    for said, (names, patterns) in kinds.items():
+        found = [name for name in names if not any(re.search(pattern, name) for pattern in patterns or ())]
+        if found:
+            raise ValueError(f"{folder} {said}, for example {min(found)}; train it again or copy it again")
 
 
 @torch.no_grad()

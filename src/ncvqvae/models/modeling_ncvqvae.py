@@ -140,8 +140,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         """transformers reads weights here; before it does, files and model, which has no memory yet, are compared."""
         files = [Path(file) for file in checkpoint_files or ()] if load_config.use_safetensors else []
         if files and load_config.hf_quantizer is None:
-            new = model._keys_to_ignore_on_load_missing or ()
-            check_header(model, files, model.base_model_prefix, new, load_config.ignore_mismatched_sizes)
+            check_header(model, files, load_config.ignore_mismatched_sizes)
         check_digests(files)
         return PreTrainedModel._load_pretrained_model(
             model, state_dict, checkpoint_files, load_config, *args, **kwargs
