@@ -3,16 +3,18 @@
 import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
+from huggingface_hub import get_token
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
+from .models.integrity import CONFIG, read_json
 from .models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .models.modeling_ncvqvae import NCVQVAEModel
-from .runtime import first_line, keep_freed_memory
+from .runtime import check_token, first_line, keep_freed_memory
 
 
 BATCH_SIZE = 256
@@ -34,7 +36,7 @@ def load_checkpoint(checkpoint: str | Path) -> MaskGITForTimeSeriesGeneration | 
     the machine has one.
 
     Raises:
-        ValueError: for a name without a checkpoint, or a checkpoint that lacks weights; the message is one line.
+        ValueError: for a name without a checkpoint, or a checkpoint that is not whole; the message is one line.
     """
     return load_model(NCVQVAEModel if is_tokenizer(checkpoint) else MaskGITForTimeSeriesGeneration, checkpoint)
 
@@ -51,11 +53,9 @@ def find_checkpoint(checkpoint: str | Path) -> str:
 
 
 def is_tokenizer(checkpoint: str | Path) -> bool:
-    """Whether a checkpoint holds stage 1 alone."""
-    checkpoint = find_checkpoint(checkpoint)
-    with contextlib.suppress(OSError):  # `load_model` explains what is wrong
-        model_type = PreTrainedConfig.get_config_dict(checkpoint)[0].get("model_type")
-        return model_type == NCVQVAEModel.config_class.model_type
+    """Whether a checkpoint holds stage 1 alone; `False` where that cannot be told."""
+    with contextlib.suppress(Exception):  # `load_model` explains what is wrong
+        return _config(find_checkpoint(checkpoint)).get("model_type") == NCVQVAEModel.config_class.model_type
     return False
 
 
@@ -71,12 +71,40 @@ def load_model(kind: type[Model], checkpoint: str | Path) -> Model:
     if not torch.cuda.is_available():
         keep_freed_memory()
     try:
-        model, report = kind.from_pretrained(name, output_loading_info=True)
-    except OSError as error:
-        raise ValueError(f"{name} is not a whole checkpoint, here or on the Hub: {first_line(error)}") from None
-    if missing := report["missing_keys"]:
-        raise ValueError(f"{name} lacks weights, for example {min(missing)}; train it again or copy it again")
+        check_token()
+        if "quantization_config" in _config(name):
+            raise ValueError("its weights are quantized; load it with transformers' AutoModel")
+        model = kind.from_pretrained(name, use_safetensors=True)
+    except Exception as error:  # a stranger's file may raise whatever Python knows
+        reason = _reason(error)
+        named = reason.startswith((f"{name} ", f"{name}/")) or repr(name) in reason
+        raise ValueError(reason if named else f"{name} cannot be loaded: {reason}") from None
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _config(name: str) -> dict[str, Any]:
+    """What `config.json` of a checkpoint says, in a folder or on the Hub."""
+    if Path(name).is_dir():
+        return read_json(Path(name, CONFIG)) if Path(name, CONFIG).exists() else {}
+    return PreTrainedConfig.get_config_dict(name)[0]
+
+
+def _reason(error: BaseException) -> str:
+    """Why a checkpoint cannot be loaded, in one line. The Hub's own answer may stand behind transformers' error."""
+    behind: BaseException | None = error
+    while behind is not None:
+        response = getattr(behind, "response", None)
+        if getattr(response, "status_code", None) == 401 and get_token() is not None:
+            return "the Hub refuses the token: it is wrong or has expired; run hf auth login, or hf auth logout"
+        behind = behind.__cause__ or behind.__context__
+    return first_line(error)
+
+
+def check_finite(values: Tensor, source: str) -> Tensor:
+    """`values`, for what is to be written or shown. Raises `ValueError` if `source` has made some NaN or infinite."""
+    if not values.isfinite().all():
+        raise ValueError(f"{source} makes values that are NaN or infinite; train it again")
+    return values
 
 
 def silence_transformers() -> None:

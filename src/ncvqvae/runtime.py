@@ -6,6 +6,7 @@ Only the standard library is imported at the top, so that every command starts a
 import contextlib
 import ctypes
 import hashlib
+import json
 import os
 import platform
 import signal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from accelerate import PartialState
     from torch import Tensor
 
+MOST_SHOWN = 600  # characters of an error
 # Parameters of mallopt(3), as malloc.h numbers them.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
@@ -65,7 +67,7 @@ def one_line(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, for a person to read.
+    """The first line of an error's text, for a person to read; not more of it than fits on a screen.
 
     A configuration's own error arrives wrapped by huggingface_hub; its cause says what is wrong.
     """
@@ -73,14 +75,29 @@ def first_line(error: BaseException) -> str:
 
     reason = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
     lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    text = lines[0] if lines else type(error).__name__
+    if isinstance(reason, MemoryError) or "can't allocate memory" in text:
+        text = f"this machine has too little memory for that ({text})"
+    if isinstance(reason, json.JSONDecodeError):
+        # Files are read with errors of their own; what is left is what a server said.
+        text = f"what should be JSON is something else ({text}): perhaps a login page of this network answers"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} ..."
 
 
 def user_errors() -> tuple[type[Exception], ...]:
     """The errors whose first line tells a user what to put right."""
     from huggingface_hub.errors import StrictDataclassError
 
-    return ValueError, OSError, RuntimeError, FloatingPointError, StrictDataclassError
+    kinds = ValueError, OSError, RuntimeError, FloatingPointError, MemoryError, OverflowError
+    return *kinds, StrictDataclassError
+
+
+def check_token() -> None:
+    """Raises `ValueError` for a token of the Hub that cannot be sent."""
+    from huggingface_hub import get_token
+
+    if not (get_token() or "").isascii():
+        raise ValueError("the token for the Hub holds characters that none has; run hf auth login, or set HF_TOKEN anew")
 
 
 def duration(seconds: float) -> str:

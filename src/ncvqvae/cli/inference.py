@@ -51,9 +51,11 @@ def sample(options: argparse.Namespace) -> None:
     import torch
 
     from ..data.files import check_output, write_series
-    from ..inference import load_model
+    from ..inference import check_finite, load_model
     from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"--seed must lie in 0 to 2**63 - 1, found {options.seed}")
     check_output(options.output)
     model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
     labels = options.label[0] if len(options.label) == 1 else options.label or None
@@ -71,7 +73,7 @@ def sample(options: argparse.Namespace) -> None:
     )
     names = model.config.id2label
     classes = [names[label] for label in output.labels.tolist() if label in names]  # the null class has no name
-    write_series(options.output, output.values, classes or None)
+    write_series(options.output, check_finite(output.values, options.checkpoint), classes or None)
     print(f"{len(output.values)} series in {options.output}")
 
 
@@ -87,11 +89,11 @@ def add_reconstruct(commands: Any) -> None:
 
 def reconstruct(options: argparse.Namespace) -> None:
     from ..data.files import write_series
-    from ..inference import in_batches
+    from ..inference import check_finite, in_batches
     from ..models.scaler import moments_of
 
     model, values, labels = _load_with_series(options)
-    reconstruction = in_batches(model.reconstruct, values, model.device)
+    reconstruction = check_finite(in_batches(model.reconstruct, values, model.device), options.checkpoint)
     write_series(options.output, reconstruction, labels)
     tokenizer = getattr(model, "tokenizer", model).cpu()
     moments = moments_of(values, None, None, tokenizer.config.scale_each)
@@ -111,10 +113,10 @@ def add_embed(commands: Any) -> None:
 
 def embed(options: argparse.Namespace) -> None:
     from ..data.files import write_features
-    from ..inference import in_batches
+    from ..inference import check_finite, in_batches
 
     model, values, labels = _load_with_series(options)
-    features = in_batches(model.embed, values, model.device)
+    features = check_finite(in_batches(model.embed, values, model.device), options.checkpoint)
     write_features(options.output, features, labels)
     print(f"{features.shape[1]} features of {len(values)} series in {options.output}")
 

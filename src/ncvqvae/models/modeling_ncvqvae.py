@@ -13,7 +13,7 @@ from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
 from .features import multiscale_features, pooled
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
-from .integrity import check_config, check_weights, write_digests
+from .integrity import check_config, check_digests, check_header, check_values, check_weights, write_digests
 from .noise_input import NoiseInput
 from .resampling import coarsen, refine
 from .scaler import Moment, Scaler, float_type, moments_of
@@ -111,18 +111,40 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path | None, *args, **kwargs) -> "PreTrainedModel":
-        """Loads a model as every model of transformers does; a local folder is checked first.
+        """Loads a model as every model of transformers does, but takes safetensors alone, unless `use_safetensors` is
+        `False`, and returns no model that has a weight which the checkpoint has not.
 
         Raises:
-            ValueError: for a file of weights in a local folder that is truncated or not the one that was saved. (The
-                Hub's own client checks what it downloads.)
+            ValueError: for a local folder whose files are none of a checkpoint, are truncated or not those that were
+                saved (the Hub's own client checks what it downloads); for a weight that is missing, left over, of
+                another kind, NaN or infinite.
+            RuntimeError: for a weight of another shape, unless `ignore_mismatched_sizes` draws it anew.
         """
-        folder = Path(pretrained_model_name_or_path or "", kwargs.get("subfolder") or "")
-        if pretrained_model_name_or_path is not None and folder.is_dir():
+        name, report = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
+        folder = Path(name or "", kwargs.get("subfolder") or "")
+        if name is not None and folder.is_dir():
             if "config" not in kwargs:
                 check_config(folder, cls._loads_from, cls.__name__)
             check_weights(folder)
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        kwargs.setdefault("use_safetensors", True)
+        model, found = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
+        left_over = sorted(found["missing_keys"]) or sorted(found["unexpected_keys"])
+        if left_over and getattr(model, "hf_quantizer", None) is None:
+            kind = "lacks weights" if found["missing_keys"] else "holds weights that its configuration leaves out"
+            raise ValueError(f"{name} {kind}, for example {left_over[0]}; train it again or copy it again")
+        check_values(model, str(name))
+        return (model, found) if report else model
+
+    @staticmethod
+    def _load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs):
+        """transformers reads weights here; before it does, files and model, which has no memory yet, are compared."""
+        files = [Path(file) for file in checkpoint_files or ()] if load_config.use_safetensors else []
+        if files and load_config.hf_quantizer is None:
+            check_header(model, files, load_config.ignore_mismatched_sizes)
+        check_digests(files)
+        return PreTrainedModel._load_pretrained_model(
+            model, state_dict, checkpoint_files, load_config, *args, **kwargs
+        )
 
 
 class NCVQVAEModel(NCVQVAEPreTrainedModel):

@@ -56,6 +56,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
     """
 
     _auto_class = "AutoModelForPreTraining"  # so that a save carries the code
+    _keys_to_ignore_on_load_missing = [r"^projector\."]  # which never travels
+    _keys_to_ignore_on_load_unexpected = NCVQVAEModel._keys_to_ignore_on_load_unexpected
 
     def __init__(self, config: NCVQVAEConfig):
         super().__init__(config)

@@ -143,7 +143,7 @@ def load_recipe(recipe: str | Path | None = None, overrides: Sequence[str] = ())
         path = find_recipe(recipe)
         try:
             data = yaml.safe_load(path.read_text()) or {}
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{path} is not YAML: {one_line(error)}") from None
         if not isinstance(data, dict):
             raise ValueError(f"{path} must hold keys and values, found {type(data).__name__}")
