@@ -1,6 +1,43 @@
-"""Chooses the precision in which products are computed."""
+"""In which precision products are computed, and what stays in float32 whatever a model is cast to."""
+
+from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
+
+
+class InFloat32(nn.Module):
+    """A module of float32 buffers that casts leave alone: `.half()`, `.double()` and their kin only move it."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "InFloat32":
+        def moved(tensor: Tensor) -> Tensor:
+            result = fn(tensor)
+            return result if result.dtype == tensor.dtype else tensor.to(result.device)
+
+        return super()._apply(moved, recurse)
+
+
+class Constants(InFloat32):
+    """A module of buffers that no checkpoint holds: `reset_parameters` computes them, wherever the module has gone.
+
+    So they are right after `to_empty` too, which leaves whatever was in memory.
+    """
+
+    def reset_parameters(self) -> None:
+        """Fills the buffers, unless they are on the meta device."""
+        raise NotImplementedError
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Constants":
+        before = list(self.buffers(recurse=False))
+        super()._apply(fn, recurse)
+        if any(new is not old for new, old in zip(self.buffers(recurse=False), before, strict=True)):
+            self.reset_parameters()
+        return self
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """`tensor` in float32, unless its type has as many digits or more."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
