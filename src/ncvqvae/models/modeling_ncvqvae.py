@@ -95,12 +95,11 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
     @property
     def dtype(self) -> torch.dtype:
         """That of the weights."""
-        weights = [weight for weight in self.parameters() if weight.is_floating_point()]
-        if weights:
-            return weights[0].dtype
-        # A replica of `nn.DataParallel` has none: it holds them as plain attributes.
-        own = (tensor for module in self.modules() for tensor in vars(module).values())
-        return next(tensor.dtype for tensor in own if isinstance(tensor, Tensor) and tensor.is_floating_point())
+        first = next((weight for weight in self.parameters() if weight.is_floating_point()), None)
+        if first is None:  # a replica of `nn.DataParallel` holds them as plain attributes
+            own = (tensor for module in self.modules() for tensor in vars(module).values())
+            first = next(tensor for tensor in own if isinstance(tensor, Tensor) and tensor.is_floating_point())
+        return first.dtype
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -260,7 +259,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             if not config.decoder_noise:
                 raise ValueError("the model's decoder takes no noise: leave the generator out")
             shape = len(quantized), config.dim, *grid
-            noise = torch.randn(shape, generator=generator, device=generator.device).to(quantized.device)
+            noise = torch.randn(shape, generator=generator, dtype=torch.float32, device=generator.device)
+            noise = noise.to(quantized.device)
         scaled, _ = self.decode_latents(quantized, config.working(length), noise)
         channels = channels if config.channelwise else config.num_channels
         return self.scale.inverse(self.from_working(scaled, channels, length), moments)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class InFloat32(nn.Module):
-    """A module of float32 buffers that casts leave alone: `.half()`, `.double()` and their kin only move it."""
+    """A module in float32 that casts leave alone: `.half()`, `.double()` and their kin only move it."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "InFloat32":
         def moved(tensor: Tensor) -> Tensor:
@@ -40,12 +40,13 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
+def autocast(device: torch.device, precision: str, dtype: torch.dtype = torch.float32) -> torch.autocast:
     """A context in which products have a precision.
 
     Args:
         precision: `"no"` is float32. `"bf16"` is bfloat16 for products and convolutions; code that must not lose
             digits opts out. `"auto"` is bfloat16 where the hardware has it.
+        dtype: of the weights. Where they are not float32, products are in their dtype, whatever the precision.
 
     Raises:
         ValueError: for another precision.
@@ -53,7 +54,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     if precision not in ("auto", "no", "bf16"):
         raise ValueError(f'precision must be "auto", "no" or "bf16", found {precision!r}')
     bfloat16 = precision == "bf16" or (precision == "auto" and fast_bfloat16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16 and dtype == torch.float32)
 
 
 def fast_bfloat16(device: torch.device) -> bool:
