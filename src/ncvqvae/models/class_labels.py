@@ -38,7 +38,7 @@ def label_ids(
     by_index = isinstance(labels, Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind in "iu")
     if hasattr(labels, "tolist"):
         labels = labels.tolist()
-    shares = torch.tensor(config.label_shares or [], device=device)
+    shares = torch.tensor(config.label_shares or [], dtype=torch.float32, device=device)
     if config.sets is not None:
         shares = shares * _of_one_set(labels, config).to(device)
         labels = None if isinstance(labels, str) and labels not in config.label2id else labels

@@ -15,6 +15,7 @@ from .features import multiscale_features, pooled
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
 from .integrity import check_config, check_digests, check_header, check_values, check_weights, write_digests
 from .noise_input import NoiseInput
+from .precision import at_least_float32
 from .resampling import coarsen, refine
 from .scaler import Moment, Scaler, float_type, moments_of
 from .series_input import Series, as_series
@@ -85,6 +86,20 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
     # Half a bit decides between two codes: the codebook stays in float32 whatever the dtype asked for.
     _keep_in_fp32_modules_strict = ["quantizer"]
     _loads_from: tuple[str, ...] = ("ncvqvae", "ncvqvae_maskgit")  # model types whose folders hold these weights
+
+    @property
+    def device(self) -> torch.device:
+        """Where series are computed: that of the scaler's moments, since weights may be offloaded to the meta device."""
+        return getattr(self, "tokenizer", self).scale.mean_and_std.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the weights."""
+        first = next((weight for weight in self.parameters() if weight.is_floating_point()), None)
+        if first is None:  # a replica of `nn.DataParallel` holds them as plain attributes
+            own = (tensor for module in self.modules() for tensor in vars(module).values())
+            first = next(tensor for tensor in own if isinstance(tensor, Tensor) and tensor.is_floating_point())
+        return first.dtype
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -186,6 +201,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         if config.decoder_noise:
             self.noise = NoiseInput(config.dim)
         self.decoder = FoldedDecoder(channels, frequencies, *sizes) if folded else Decoder(channels, *sizes)
+        self.register_load_state_dict_post_hook(_fill_constants)
         self.post_init()
 
     def forward(self, values: Series, mean: Moment = None, std: Moment = None) -> NCVQVAEOutput:
@@ -212,7 +228,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         latents = self.encode_spectrogram(self.time_frequency(working))
         quantization = self.quantizer(latents)
         return NCVQVAEEncoderOutput(
-            codes=quantization.codes.view(len(values), -1),
+            codes=quantization.codes.view(values.shape[0], -1),
             quantized=quantization.quantized,
             latents=latents,
             moments=moments,
@@ -265,7 +281,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             if not config.decoder_noise:
                 raise ValueError("the model's decoder takes no noise: leave the generator out")
             shape = len(quantized), config.dim, *grid
-            noise = torch.randn(shape, generator=generator, device=generator.device).to(quantized.device)
+            noise = torch.randn(shape, generator=generator, dtype=torch.float32, device=generator.device)
+            noise = noise.to(quantized.device)
         scaled, _ = self.decode_latents(quantized, config.working(length), noise)
         channels = channels if config.channelwise else config.num_channels
         return self.scale.inverse(self.from_working(scaled, channels, length), moments)
@@ -334,7 +351,15 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         values = as_series(values, self.config, self.device)
         working, _ = self._scaled(values, mean, std)
         if self.config.fold_frequencies:
-            features = multiscale_features(working, self.time_frequency, self.encoder)  # type: ignore[arg-type]
+            parts = self.time_frequency, self.encoder, self.dtype
+            features = multiscale_features(working, *parts)  # type: ignore[arg-type]
         else:
-            features = pooled(self.encode_spectrogram(self.time_frequency(working)), 4)
-        return features.view(len(values), -1, features.shape[1]).mean(1)
+            features = pooled(at_least_float32(self.encode_spectrogram(self.time_frequency(working))), 4)
+        return features.view(values.shape[0], -1, features.shape[1]).mean(1)
+
+
+def _fill_constants(model: NCVQVAEModel, _: object) -> None:
+    """After `load_state_dict(assign=True)` of a model on the meta device: what no checkpoint holds joins the rest."""
+    for part in (model.scale, model.time_frequency):
+        if any(buffer.is_meta for buffer in part.buffers()):
+            part.to_empty(device=model.quantizer.embedding_sum.device)

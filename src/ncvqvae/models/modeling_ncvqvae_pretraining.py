@@ -131,7 +131,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
             "augmented_spectrogram_loss": F.mse_loss(decoded, spectrogram),
         }
         if self.config.ssl_objective is not None:
-            projections = self.projector(quantized, latents)
+            projections = self.projector(quantized, latents, dtype=self.dtype)
             if self.training:
                 projections = [gather_batch(view) for view in projections]
             losses["ssl_loss"] = OBJECTIVES[self.config.ssl_objective].loss(*projections)
@@ -160,7 +160,7 @@ def magnitude_loss(reconstruction: Tensor, series: Tensor, windows: Sequence[int
     """
     total, fitting = reconstruction.new_zeros(()), [size for size in windows if size <= series.shape[-1]]
     for size in fitting:
-        window = torch.hann_window(size, device=series.device)
+        window = torch.hann_window(size, dtype=series.dtype, device=series.device)
         found, wanted = (
             torch.stft(part.flatten(0, 1), size, size // 4, window=window, return_complex=True).abs()
             for part in (reconstruction, series)

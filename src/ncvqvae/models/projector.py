@@ -1,15 +1,19 @@
 """The projector before the self-supervised objective, and iterative normalisation. Only training uses them."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from .distributed import BatchNorm1d, mean_over_batch
+from .plain import is_plain
+from .precision import InFloat32
 
 
-class IterativeNorm(nn.Module):
+class IterativeNorm(InFloat32):
     """Whitens features in groups by Newton's iteration (Huang et al., IterNorm, CVPR 2019; VIbCReg, arXiv 2109.00783).
 
-    Takes and returns `(batch, num_features)`. Evaluation uses running statistics.
+    Takes and returns `(batch, num_features)`, the latter in float32. Evaluation uses running statistics.
     """
 
     def __init__(
@@ -24,10 +28,11 @@ class IterativeNorm(nn.Module):
         self.group_size = min(group_size, num_features)
         self.num_groups = num_features // self.group_size
         self.num_iterations, self.momentum, self.epsilon = num_iterations, momentum, epsilon
-        self.weight, self.bias = nn.Parameter(torch.empty(num_features)), nn.Parameter(torch.empty(num_features))
-        self.running_mean = nn.Buffer(torch.empty(self.num_groups, 1, self.group_size))
+        empty = partial(torch.empty, dtype=torch.float32)
+        self.weight, self.bias = nn.Parameter(empty(num_features)), nn.Parameter(empty(num_features))
+        self.running_mean = nn.Buffer(empty(self.num_groups, 1, self.group_size))
         # The groups' matrices are stacked, in a shape for which PyTorch can write identities.
-        self.running_whitening = nn.Buffer(torch.empty(num_features, self.group_size, 1))
+        self.running_whitening = nn.Buffer(empty(num_features, self.group_size, 1))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -50,7 +55,7 @@ class IterativeNorm(nn.Module):
         batch = groups.shape[1]
         (mean,) = mean_over_batch(groups.mean(1, keepdim=True), count=batch)
         centred = groups - mean
-        identity = torch.eye(self.group_size, device=groups.device)
+        identity = torch.eye(self.group_size, dtype=groups.dtype, device=groups.device)
         (covariance,) = mean_over_batch(centred.mT @ centred / batch, count=batch)
         covariance = covariance + self.epsilon * identity
         trace = covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
@@ -82,11 +87,13 @@ class Projector(nn.Module):
             layers.append(IterativeNorm(projector_dim))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, *views: Tensor) -> list[Tensor]:
-        """A projection for each view. The norms see one view at a time; the matrix products see all, so that the
+    def forward(self, *views: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+        """A projection for each view, computed in `dtype`, that of the weights. The norms see one view at a time; the matrix products see all, so that the
         weights, which are larger than the batch, are read once and their gradients are written once.
         """
-        features = [torch.cat((latents.mean((2, 3)), latents.amax((2, 3))), 1) for latents in views]
+        features = [torch.cat((latents.mean((2, 3)), latents.amax((2, 3))), 1).to(dtype) for latents in views]
+        if not is_plain(self.layers, nn.Sequential):
+            return [self.layers(view) for view in features]
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 features = layer(torch.cat(features)).split([len(view) for view in views])
