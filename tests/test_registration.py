@@ -50,6 +50,29 @@ def test_auto_model_knows_the_models_in_whatever_order_things_are_imported(folde
 
 
 @pytest.mark.slow
+def test_every_module_can_be_the_first_import_whatever_of_transformers_it_imports():
+    """Modules of the models import transformers' layers, which import the registry, which imports the models."""
+    said = run("""
+import os, sys, ncvqvae, torch, transformers.modeling_utils
+from pathlib import Path
+early = [name for name in ("modeling_layers", "models.auto.modeling_auto") if f"transformers.{name}" in sys.modules]
+assert not early, early
+names = [f"ncvqvae.models.{path.stem}" for path in Path(ncvqvae.__file__).parent.glob("models/*.py")]
+for name in [*names, "ncvqvae.pipeline", "transformers.modeling_layers", "transformers.models.bert.modeling_bert"]:
+    if os.fork() == 0:
+        __import__(name)
+        from transformers import AutoModel, AutoModelForPreTraining
+        from ncvqvae import MaskGITConfig, NCVQVAEConfig
+        assert {MaskGITConfig, NCVQVAEConfig} <= set(AutoModel._model_mapping.keys())
+        assert NCVQVAEConfig in AutoModelForPreTraining._model_mapping
+        print(name, flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, name
+""").split()
+    assert len(said) > 20 and said[-1] == "transformers.models.bert.modeling_bert"
+
+
+@pytest.mark.slow
 def test_auto_config_and_the_pipeline_know_them_too(folder):
     said = run(
         "import sys, ncvqvae; from transformers import AutoConfig as a; print(type(a.from_pretrained(sys.argv[1])))",

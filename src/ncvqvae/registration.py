@@ -5,10 +5,10 @@ register, takes seconds. So `import ncvqvae` only installs an import hook, which
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 
@@ -42,34 +42,55 @@ _REGISTRIES = {
     "transformers.models.auto.modeling_auto": _register_models,
     "transformers.pipelines": _register_pipeline,
 }
+# Each imports a registry before it is whole, and registering imports it: the layers' base class, and our own models,
+# which have it.
+_BETWEEN = ("transformers.modeling_layers", f"{__package__}.models.")
+
+_importing: list[str] = []
+_waiting: list[str] = []  # registries that are imported, while one of the above is not
 
 
 def register_when_imported() -> None:
     """Registers with the registries that are already imported, and with the others once they are imported."""
     sys.meta_path.insert(0, _Finder())
-    for name, register in _REGISTRIES.items():
-        if name in sys.modules:
-            register(sys.modules[name])
+    _waiting.extend(name for name in _REGISTRIES if name in sys.modules)
+    _register()
+
+
+def _register() -> None:
+    while _waiting and not _importing:
+        name = _waiting.pop(0)
+        _REGISTRIES[name](sys.modules[name])
 
 
 class _Finder(MetaPathFinder):
-    """Finds the registries where Python finds them, and gives them a loader that then registers the package."""
+    """Finds some modules as Python does, and gives them a loader that registers the package when they are there."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in _REGISTRIES else None
-        if spec is not None:
-            spec.loader = _Loader(spec.loader, _REGISTRIES[name])
+        if name not in _REGISTRIES and not name.startswith(_BETWEEN):
+            return None
+        found = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, found), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
         return spec
 
 
 class _Loader(Loader):
-    def __init__(self, loader: Loader, then: Callable[[ModuleType], None]):
-        self.loader, self.then = loader, then
+    def __init__(self, loader: Loader):
+        self.loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
         module.__spec__.loader = module.__loader__ = self.loader  # so that the module shows its own loader
-        self.loader.exec_module(module)
-        self.then(module)
+        _importing.append(name)
+        try:
+            self.loader.exec_module(module)
+        finally:
+            _importing.remove(name)
+        if name in _REGISTRIES:
+            _waiting.append(name)
+        _register()
