@@ -13,7 +13,7 @@ from .streaming import leaf_of
 
 
 CHUNK_BYTES = 2**24  # bytes of the source that are in memory at a time
-VERSION = 2  # raise it whenever the output of `convert` changes: it is part of the cache's key
+VERSION = 3  # raise it whenever the output of `convert` changes: it is part of the cache's key
 
 Reader = Callable[[pa.Table], Iterator[np.ndarray]]
 
@@ -21,6 +21,8 @@ Reader = Callable[[pa.Table], Iterator[np.ndarray]]
 def kind_of(kind: pa.DataType) -> Kind:
     """What a column of Arrow holds."""
     types, leaf = pa.types, leaf_of(kind)
+    if leaf == kind and types.is_decimal(kind):
+        return "number"
     if not any(is_kind(leaf) for is_kind in (types.is_floating, types.is_integer, types.is_boolean, types.is_null)):
         return "other"
     return "number" if leaf == kind else "list"
@@ -32,15 +34,20 @@ def reader(columns: Columns, missing: float | None = None) -> Reader:
     The number `missing` becomes NaN.
     """
     names = [name for (name, *_) in columns.values]
-    read = partial(_nested, names=names) if columns.rows == "lists" else partial(_wide, columns=columns.values)
+    read: Reader = partial(_wide, columns=columns.values)
+    if columns.rows == "lists":
+        read = partial(_nested, names=names, channels_last=columns.channels_last)
     return read if missing is None else partial(_without, read=read, missing=missing)
 
 
 def _without(table: pa.Table, read: Reader, missing: float) -> Iterator[np.ndarray]:
-    return (np.where(series == missing, np.nan, series) for series in read(table))
+    # As float32 writes it, too: 999.9 of a float32 array is 999.90002 in float64.
+    with np.errstate(over="ignore"):
+        marks = [missing, float(np.float32(missing))]
+    return (np.where(np.isin(series, marks), np.nan, series) for series in read(table))
 
 
-def _nested(table: pa.Table, names: list[str]) -> Iterator[np.ndarray]:
+def _nested(table: pa.Table, names: list[str], channels_last: bool) -> Iterator[np.ndarray]:
     """The series of a column of `(channels, length)` or `(length,)`, or of a column for each channel."""
     parts = [table[name].combine_chunks() for name in names]
     rows = [part.storage if isinstance(part, pa.ExtensionArray) else part for part in parts]
@@ -49,10 +56,19 @@ def _nested(table: pa.Table, names: list[str]) -> Iterator[np.ndarray]:
         for cell in row:
             if cell.values is None:
                 raise ValueError("a series is empty: its values are null")
-            channels += [one.values for one in cell.values] if pa.types.is_nested(cell.values.type) else [cell.values]
+            nested = pa.types.is_nested(cell.values.type)
+            lists = [one.values for one in cell.values] if nested else [cell.values]
+            channels += _swapped(lists) if nested and channels_last else lists
         if None in channels or len({len(one) for one in channels}) > 1:
             raise ValueError("a series has channels of unequal lengths")
         yield np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in channels])
+
+
+def _swapped(times: list) -> list[pa.Array]:
+    """The channels of one series, from its times."""
+    if None in times or len({len(one) for one in times}) > 1:
+        raise ValueError("a series has times with unequal numbers of channels")
+    return list(map(pa.array, np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in times], 1)))
 
 
 def _wide(table: pa.Table, columns: list[list[str]]) -> Iterator[np.ndarray]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from torch import Tensor
 
 
@@ -14,6 +15,7 @@ def label_name(label: object) -> str:
     Raises:
         ValueError: for a label that is missing (`None`, NaN, NaT, `pd.NA` or empty), or several numbers in its place.
     """
+    label = label.as_py() if isinstance(label, pa.Scalar) else label
     if isinstance(label, Tensor | np.ndarray):
         if label.ndim:
             shape = tuple(label.shape)
@@ -22,10 +24,40 @@ def label_name(label: object) -> str:
         label = label.item()
     if isinstance(label, list | tuple | dict | set):
         raise ValueError(f"a label must be one name or number, found {label!r}")
-    text = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
-    if pd.isna(label) or text in ("nan", "NaN", ""):
+    if is_missing(label):
         raise ValueError("a series has no label; label all series or none")
+    text = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
     return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
+
+
+def label_names(labels: Iterable, count: int | None = None) -> list[str]:
+    """The names of the classes of `count` series, by `label_name`.
+
+    Raises:
+        ValueError: see `label_name`; also for another number of labels than series.
+    """
+    if not isinstance(labels, Iterable) or (hasattr(labels, "ndim") and labels.ndim == 0):
+        raise ValueError(f"each series needs a label, found {labels!r}")
+    names = []
+    for index, label in enumerate(labels):
+        if is_missing(label):
+            raise ValueError(f"series {index} has no label; label all series or none")
+        names.append(label_name(label))
+    if count is not None and len(names) != count:
+        raise ValueError(f"each series needs a label, found {len(names)} labels for {count} series")
+    return names
+
+
+def is_missing(label: object) -> bool:
+    """Whether a label is none: `None`, NaN, NaT, `pd.NA` or blank text."""
+    if isinstance(label, pa.Scalar):
+        label = label.as_py()
+    if isinstance(label, Tensor | np.ndarray) and label.ndim == 0:
+        label = label.item()
+    text = label.decode(errors="replace") if isinstance(label, bytes) else label
+    if isinstance(text, str):
+        return text.strip() in ("nan", "NaN", "")
+    return bool(np.ndim(text) == 0 and pd.isna(text))
 
 
 def sort_labels(names: Iterable[str]) -> list[str]:

@@ -1,24 +1,22 @@
 """What the columns of a table are: its layout, found from their names and kinds, or given by the caller."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Literal
 
+from .names import (
+    FEW_SAMPLES,
+    NAMES,
+    ROW_NUMBERS,
+    are_numbered,
+    by_channel,
+    name_channels,
+    name_samples,
+    natural,
+    role_of,
+    some,
+)
 
-# The names, in small letters, by which a column is known without an option.
-NAMES = {
-    "label": ("label", "labels", "class"),
-    "id": ("id", "series", "series_id", "unique_id", "item_id", "instance", "window_id", "recording", "recording_id"),
-    "time": ("time", "timestamp", "ds", "date", "datetime", "time_index", "timepoint", "timestep", "time_step"),
-    "channel": ("channel", "channel_id", "dimension", "dim", "sensor", "variable"),
-}
-ROW_NUMBERS = re.compile(r"index|rownames|unnamed: \d+|__index_level_\d+__|level_\d+", re.IGNORECASE)
-NUMBERED = re.compile(r"(.*?)(\d+)")
-DATE = re.compile(r"\d{4}-\d\d?-\d\d?\b.*")
-KNOWN = {name for names in NAMES.values() for name in names}
-FEW_SAMPLES = 8  # fewer columns or samples seem to be the channels of one time, and are asked about
 
 Kind = Literal["list", "number", "other"]
 
@@ -27,7 +25,7 @@ Kind = Literal["list", "number", "other"]
 class Layout:
     """What the caller says about the columns of a table, or the axes of an array; see `load_series`.
 
-    `recording` says that rows are times of one recording where nothing else says what they are.
+    With a `window`, rows are times of one recording where nothing else says what they are.
     """
 
     label: str | None = None
@@ -35,9 +33,9 @@ class Layout:
     time: str | None = None
     values: Sequence[str] | None = None
     channel: str | None = None
-    channels_last: bool = False
+    channels_last: bool | None = None
     day_first: bool | None = None
-    recording: bool = False
+    window: int | None = None
 
     @property
     def named(self) -> list[str]:
@@ -55,6 +53,7 @@ class Columns:
         values: the columns of each channel, in the order of the samples; with `rows` `"time"` and a column of
             channels the one column of values.
         left_out: the columns that are not read, with the reason.
+        channels_last: whether lists of lists are `(length, channels)`.
     """
 
     rows: Literal["series", "lists", "time"]
@@ -64,6 +63,7 @@ class Columns:
     channel: str | None
     values: list[list[str]]
     left_out: dict[str, str] = field(default_factory=dict)
+    channels_last: bool = False
 
 
 def find_columns(kinds: Mapping[str, Kind], layout: Layout, repeats: Callable[[str], bool]) -> Columns:
@@ -77,55 +77,71 @@ def find_columns(kinds: Mapping[str, Kind], layout: Layout, repeats: Callable[[s
         ValueError: for a column that is not there, or a table that can be read in several ways; the message names the
             option that decides.
     """
-    role = {kind: _find(kind, getattr(layout, kind), list(kinds)) for kind in NAMES}
-    rest = [name for name in kinds if name not in role.values()]
+    role = {kind: _find(kind, layout, list(kinds)) for kind in NAMES}
     found = Columns("series", **role, values=[])  # type: ignore[arg-type]
+    rest = _without_namesakes([name for name in kinds if name not in role.values()], layout, found)
     if lists := _lists(kinds, rest, layout):
         found.rows, found.values = "lists", [[name] for name in lists]
-        found.left_out = {name: "it holds no lists" for name in rest if name not in lists}
-        return found
+        found.channels_last = bool(layout.channels_last)
+        found.left_out |= {name: "it holds no lists" for name in rest if kinds[name] != "list"}
+        why = "it was not asked for" if layout.values else f"the series are in {lists[0]}"
+        found.left_out |= {name: why for name in rest if name not in (*lists, *found.left_out)}
+        return _of_series(found)
     values = _values(kinds, rest, layout, found)
-    if role["time"] or role["channel"] or (role["id"] and _rows_are_times(role["id"], layout, repeats, values)):
+    if _rows_are_times(values, layout, found, repeats):
         found.rows = "time"
-    elif not _are_numbered(values):
-        if layout.recording:
-            found.rows = "time"
-        elif layout.values is None or len(values) < FEW_SAMPLES:
-            raise ValueError(question(values))
-    if found.rows == "time":
         if role["channel"] and len(values) != 1:
             given = f"found {some(values)}; name it with --value-columns"
             raise ValueError(f"a table with the channels in a column, {role['channel']!r}, has one of values: {given}")
         found.values = [[name] for name in (values if layout.values else sorted(values, key=natural))]
         return found
-    if role["id"]:
-        found.left_out[role["id"]] = "it names the rows"
-        found.id = None
-    found.values = _by_channel(values) if _are_numbered(values) else [values]
-    return found
+    found.values = by_channel(values, layout.day_first) if are_numbered(values) else [values]
+    return _of_series(found)
 
 
-def natural(name: str) -> tuple:
-    """A key that sorts names by their words and numbers: c2 before c10."""
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)), name
+def as_times(columns: Columns) -> Columns:
+    """The columns of samples of a table as its channels, because a row seems to be a time."""
+    names = sorted((name for channel in columns.values for name in channel), key=natural)
+    return Columns("time", columns.label, None, None, None, [[name] for name in names], columns.left_out)
 
 
-def _find(kind: str, given: str | None, names: list[str]) -> str | None:
+def _find(kind: str, layout: Layout, names: list[str]) -> str | None:
+    given = getattr(layout, kind)
     if given is not None:
         if given not in names:
             raise ValueError(f"there is no {kind} column {given!r}; the columns are {some(names)}")
         return given
-    found = [name for name in names if name.strip().lower() in NAMES[kind]]
+    taken = {*layout.named, *(layout.values or [])}
+    found = [name for name in names if role_of(name) == kind and name not in taken]
     if len(found) > 1:
         raise ValueError(f"the {kind} may be in the columns {some(found)}: name one with --{kind}-column")
     return found[0] if found else None
+
+
+def _without_namesakes(rest: list[str], layout: Layout, found: Columns) -> list[str]:
+    """The columns without those that are called as one that an option names, such as a second column of times."""
+    for name in rest:
+        kind = role_of(name)
+        if kind is not None and name not in (layout.values or []):
+            found.left_out[name] = f"the {kind} is in {getattr(found, kind)}"
+    return [name for name in rest if name not in found.left_out]
+
+
+def _of_series(found: Columns) -> Columns:
+    """Leaves out the columns that say nothing where a row is a series."""
+    for kind, reason in {"id": "it names the rows", "time": "a row is a series", "channel": "a row is a series"}.items():
+        if name := getattr(found, kind):
+            found.left_out[name] = reason
+            setattr(found, kind, None)
+    return found
 
 
 def _lists(kinds: Mapping[str, Kind], rest: list[str], layout: Layout) -> list[str]:
     if layout.values is not None and all(kinds.get(name) == "list" for name in layout.values):
         return list(layout.values)
     lists = [name for name in rest if kinds[name] == "list"]
-    return ["values"] if "values" in lists else sorted(lists, key=natural)
+    alone = [name for name in ("values", "target") if name in lists]
+    return alone[:1] or sorted(lists, key=natural)
 
 
 def _values(kinds: Mapping[str, Kind], rest: list[str], layout: Layout, found: Columns) -> list[str]:
@@ -146,28 +162,43 @@ def _values(kinds: Mapping[str, Kind], rest: list[str], layout: Layout, found: C
     return rest
 
 
-def _rows_are_times(name: str, layout: Layout, repeats: Callable[[str], bool], values: list[str]) -> bool:
-    """Whether a row is a time of the series that its id names, rather than a series."""
-    if not repeats(name):
+def _rows_are_times(values: list[str], layout: Layout, found: Columns, repeats: Callable[[str], bool]) -> bool:
+    """Whether a row is a time, rather than a series."""
+    numbered = are_numbered(values)
+    if found.channel or layout.time:
+        return True
+    if found.id and not repeats(found.id) and numbered:
         return False
-    if layout.id is None and _are_numbered(values) and len(values) >= FEW_SAMPLES:
-        columns = f"the columns {some(values)} may be samples or channels"
-        raise ValueError(
-            f"rows share values of {name!r}, and {columns}: if a row is a time of the series {name}, add "
-            f"--id-column {name}; if it is a series, leave the column out"
-        )
-    return True
+    if found.id and repeats(found.id):
+        if layout.id is None and numbered and len(values) >= FEW_SAMPLES and not found.time:
+            raise ValueError(_which("rows share values of", found.id, values, f"--id-column {found.id}"))
+        return True
+    if found.time:
+        if numbered and len(values) >= FEW_SAMPLES and name_samples(values):
+            raise ValueError(_which("there are times in", found.time, values, f"--time-column {found.time}"))
+        return True
+    if not numbered:
+        if layout.window is None and (layout.values is None or len(values) < FEW_SAMPLES):
+            raise ValueError(question(values))
+        return layout.window is not None
+    if layout.window is not None and layout.window > len(by_channel(values, layout.day_first)[0]):
+        return True  # no series in a row is so long
+    if name_channels(values) and not name_samples(values):
+        if layout.window is None:
+            raise ValueError(question(values))
+        return True
+    return False
 
 
-def _are_numbered(values: list[str]) -> bool:
-    dates = all(DATE.fullmatch(name) for name in values)
-    return dates or all(_as_number(name) is not None or NUMBERED.fullmatch(name) for name in values)
+def _which(what: str, name: str, values: list[str], option: str) -> str:
+    columns = f"the columns {some(values)} may be samples or channels"
+    return f"{what} {name!r}, and {columns}: if a row is a time, add {option}; if it is a series, leave the column out"
 
 
 def question(values: list[str]) -> str:
     """What is asked about columns that may be samples of a series or channels of a time."""
-    stray = [name for name in values if not _are_numbered([name])]
-    if len(stray) < len(values) and len(values) > FEW_SAMPLES:
+    stray = [name for name in values if not are_numbered([name])]
+    if 0 < len(stray) < len(values) and len(values) > FEW_SAMPLES:
         rest = [name for name in values if name not in stray]
         return (
             f"the column {stray[0]!r} is no sample of a series in the columns {some(rest)}: leave it out with "
@@ -177,42 +208,3 @@ def question(values: list[str]) -> str:
         f"the columns {some(values)} may be channels or samples: if a row is a time, name its column with "
         "--time-column, or cut the recording with --window; if a row is a series, number the columns t0, t1, ..."
     )
-
-
-def _as_number(name: str) -> float | None:
-    try:
-        return float(name)
-    except ValueError:
-        return None
-
-
-def _by_channel(values: list[str]) -> list[list[str]]:
-    """The columns of each channel in the order of their numbers: t0, t1, ...; acc_x_0, acc_x_1, ..., acc_y_0, ..."""
-    if all(DATE.fullmatch(name) for name in values):
-        return [sorted(values, key=natural)]
-    if all(_as_number(name) is not None for name in values):
-        return [sorted(values, key=float)]
-    placed: dict[str, dict[int, str]] = {}
-    for name in values:
-        match = NUMBERED.fullmatch(name)
-        assert match is not None  # all are numbered
-        placed.setdefault(match[1], {})[int(match[2])] = name
-    channels = [placed[prefix] for prefix in sorted(placed, key=natural)]
-    numbers = [sorted(channel) for channel in channels]
-    if len(values) != sum(map(len, numbers)) or any(other != numbers[0] for other in numbers):
-        raise ValueError(
-            f"the columns {some(sorted(values, key=natural))} do not give each channel the same samples: "
-            "a channel has columns such as acc_x_0, acc_x_1, ..."
-        )
-    steps = [after - before for before, after in pairwise(numbers[0])]
-    if len(set(steps)) > 1:
-        before = numbers[0][steps.index(max(steps))]
-        beside = f"{channels[0][before]} and {channels[0][before + max(steps)]}"
-        raise ValueError(f"the columns are not evenly numbered, between {beside} samples seem to be missing")
-    return [[channel[number] for number in numbers[0]] for channel in channels]
-
-
-def some(names: Sequence[str], most: int = 10) -> str:
-    """The first names of a list, in words."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(str, names[:most])) + more

@@ -1,18 +1,19 @@
 """A user's own series as datasets to train on, whole or cut into windows, and a description of them."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import Dataset, DatasetDict, Value
 from torch import Tensor
 
 from ..runtime import bars_for_terminals
+from .classes import drop_rare, find_classes
 from .columns import arrays, converted, reader
-from .labels import label_name, sort_labels
-from .layout import Layout, some
-from .readers import Opened, Source, open_source
+from .from_arrays import Opened
+from .layout import Layout
+from .names import some
+from .readers import Source, open_source
 from .series import read_labels, series_features, survey, to_tensors
 from .streaming import StreamedValues, column_array
 
@@ -30,7 +31,7 @@ def load_series(
     time_column: str | None = None,
     value_columns: Sequence[str] | None = None,
     channel_column: str | None = None,
-    channels_last: bool = False,
+    channels_last: bool | None = None,
     day_first: bool | None = None,
     missing_value: float | None = None,
     drop_rare_classes: bool = False,
@@ -84,14 +85,16 @@ def load_series(
     """
     if not all(one is None or one >= 1 for one in (window, stride)) or (stride and not window):
         raise ValueError(f"window and stride are 1 sample or more, stride needs window; found {window} and {stride}")
+    value_columns = [value_columns] if isinstance(value_columns, str) else value_columns
     columns = (label_column, id_column, time_column, value_columns, channel_column)
-    layout = Layout(*columns, channels_last, day_first, recording=window is not None)
+    layout = Layout(*columns, channels_last, day_first, window)
     found = open_source(source, labels, layout)
     if test is not None:
         found = {"train": _split(found, "train"), "test": _split(open_source(test, None, layout), "test")}
     if drop_rare_classes:
-        _drop_rare_classes(found)
-    prepared = _prepare(found, missing_value, window, stride, drop_rare_classes)
+        drop_rare(found)
+    _check_channels(found)
+    prepared = _prepare(found, layout, missing_value, stride, drop_rare_classes)
     return prepared["all"] if list(prepared) == ["all"] else DatasetDict(prepared)
 
 
@@ -141,14 +144,27 @@ def _split(found: dict[str, Opened], name: str) -> Opened:
     return found[name] if name in found else next(iter(found.values()))
 
 
+def _check_channels(splits: dict[str, Opened]) -> None:
+    """Refuses splits whose channels have different names."""
+    found = {name: part.channels for name, part in splits.items() if part.channels is not None}
+    first = next(iter(found), None)
+    for name, channels in found.items():
+        if channels != found[first]:
+            raise ValueError(
+                f"the splits differ in their channels: {first!r} has {some(found[first])}, {name!r} has "
+                f"{some(channels)}; name those to read with --value-columns"
+            )
+
+
 def _prepare(
     splits: dict[str, Opened],
+    layout: Layout,
     missing_value: float | None,
-    window: int | None,
     stride: int | None,
     drop_rare_classes: bool,
 ) -> dict[str, Dataset]:
-    names, ids = _classes(splits, drop_rare_classes)
+    names, ids = find_classes(splits, drop_rare_classes)
+    window = layout.window
     readers = {name: reader(part.columns, missing_value) for name, part in splits.items()}
     surveys = {name: survey(arrays(part.dataset, readers[name])) for name, part in splits.items()}
     channels = sorted({one.channels for one in surveys.values()})
@@ -173,7 +189,7 @@ def _prepare(
             dataset,
             features,
             part.columns.label,
-            whole=not window and not surveys[name].num_missing and missing_value is None,
+            whole=not (window or surveys[name].num_missing or missing_value is not None or part.columns.channels_last),
             read=readers[name],
             ids=ids,
             padded=padded,
@@ -205,46 +221,3 @@ def _about(part: Opened) -> list[str]:
     said += part.told
     said += [f"without {name}: {why}" for name, why in columns.left_out.items()]
     return said
-
-
-def _classes(splits: Mapping[str, Opened], only_found: bool) -> tuple[list[str] | None, dict[object, int]]:
-    """The names of the classes, and the class index of each value in the label column.
-
-    `only_found` leaves out those classes of a `ClassLabel` that no series has.
-    """
-    labels = {name: part.columns.label for name, part in splits.items()}
-    if all(label is None for label in labels.values()):
-        return None, {}
-    if lacking := [name for name, label in labels.items() if label is None]:
-        columns = some(splits[lacking[0]].dataset.column_names)
-        raise ValueError(f"the split {lacking[0]!r} has no label column, unlike the others; its columns are {columns}")
-    kinds = [part.dataset.features[part.columns.label] for part in splits.values()]
-    if all(isinstance(kind, ClassLabel) and kind.names == kinds[0].names for kind in kinds):
-        found = {one for part in splits.values() for one in _unique_labels(part)}
-        if found & {None, -1}:
-            raise ValueError("a series has no label; label all series or none")
-        kept = [index for index in range(len(kinds[0].names)) if index in found or not only_found]
-        return [kinds[0].names[index] for index in kept], {index: new for new, index in enumerate(kept)}
-    if any(isinstance(kind, ClassLabel) for kind in kinds):
-        raise ValueError(f"the splits differ in their classes, in the column {next(iter(labels.values()))!r}")
-    named = {one: label_name(one) for part in splits.values() for one in _unique_labels(part)}
-    names = sort_labels(list(named.values()))
-    return names, {one: names.index(name) for one, name in named.items()}
-
-
-def _unique_labels(part: Opened) -> list:
-    return part.dataset.select_columns(part.columns.label).unique(part.columns.label)
-
-
-def _drop_rare_classes(splits: dict[str, Opened]) -> None:
-    """Leaves out the series of classes with fewer than two training series."""
-    first = "train" if "train" in splits else next(iter(splits))
-    if splits[first].columns.label is None:
-        return
-    named = {name: [label_name(one) for one in part.dataset[part.columns.label]] for name, part in splits.items()}
-    counts = Counter(named[first])
-    for name, part in splits.items():
-        kept = [index for index, one in enumerate(named[name]) if counts[one] > 1]
-        if rare := sort_labels(one for one in named[name] if counts[one] < 2):
-            part.dataset = part.dataset.select(kept)
-            part.told.append(f"without the classes {some(rare)}: they have fewer than two training series")

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .labels import label_name, sort_labels
-from .layout import Columns, natural, some
+from .labels import is_missing, label_name, sort_labels
+from .layout import Columns, Layout
+from .names import COUNTS_ROWS, FEW_SAMPLES, natural, role_of, some
 from .times import largest_gap, read_times, show_step
+
+
+TIMES = pd.DatetimeIndex | pd.PeriodIndex | pd.TimedeltaIndex
 
 
 @dataclass
 class Recordings:
-    """Series `(channels, length)`, float64 with NaN for gaps, their classes, and what is told about them."""
+    """Series `(channels, length)`, float64 with NaN for gaps, their classes, what is told, and the channels' names."""
 
     series: list[np.ndarray]
     labels: list[str] | None
     told: list[str]
+    channels: list[str]
 
 
 def with_index(table: pd.DataFrame) -> pd.DataFrame:
@@ -30,58 +35,93 @@ def with_index(table: pd.DataFrame) -> pd.DataFrame:
     if isinstance(table.index, pd.MultiIndex):
         if table.index.nlevels != 2:
             raise ValueError(f"an index has the levels series and time, found {table.index.nlevels} levels")
-        return table.reset_index(names=["series", "time"])
-    if isinstance(table.index, pd.DatetimeIndex | pd.PeriodIndex | pd.TimedeltaIndex):
+        is_time = [_is_time(table.index.levels[level], table.index.names[level]) for level in (0, 1)]
+        return table.reset_index(names=["time", "series"] if is_time == [True, False] else ["series", "time"])
+    if isinstance(table.index, TIMES):
         return table.reset_index(names="time")
     if names and names[0] not in table:  # an index with a name is what a column of this name would be
         return table.reset_index()
     return table.reset_index(drop=True)
 
 
-def one_table(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def one_table(tables: Sequence[pd.DataFrame], labels: Sequence[str] | None = None) -> pd.DataFrame:
     """Recordings in tables of their own, with a time in each row, as one table with a column `series`."""
     if any(list(table.columns) != list(tables[0].columns) for table in tables):
         raise ValueError("the tables of the list differ in their columns")
-    return pd.concat([with_index(table).assign(series=number) for number, table in enumerate(tables)])
+    parts = [with_index(table).assign(series=number) for number, table in enumerate(tables)]
+    if labels is not None:
+        parts = [part.assign(label=label) for part, label in zip(parts, labels, strict=True)]
+    return pd.concat(parts)
 
 
-def recordings(table: pd.DataFrame, columns: Columns, day_first: bool | None, cut_at_labels: bool) -> Recordings:
+def recordings(table: pd.DataFrame, columns: Columns, layout: Layout) -> Recordings:
     """The series of a table with a time in each row, in the order of their ids, each in the order of its times.
 
-    Args:
-        day_first: see `read_times`.
-        cut_at_labels: whether one recording whose class changes becomes several series.
+    With a window, a series is cut where its class changes. Columns that only count the rows are left out.
 
     Raises:
         ValueError: for a row without an id, a time twice, values that are no numbers, or a series of several classes.
     """
     table, told = table.reset_index(drop=True), []
-    times = None if columns.time is None else read_times(table[columns.time], day_first)
+    times = None if columns.time is None else read_times(table[columns.time], layout.day_first)
     numbers, names = _ids(table, columns)
     order = np.lexsort((numbers,) if times is None else (pd.factorize(times, sort=True)[0], numbers))
     table, numbers = table.iloc[order], numbers[order]
     times = None if times is None else times.iloc[order]
-    if columns.id is None and columns.label and cut_at_labels:
-        classes = table[columns.label].astype(str).to_numpy()
-        numbers = np.r_[0, np.cumsum(classes[1:] != classes[:-1])]
-        names = list(range(numbers[-1] + 1))
-        told += [f"cut where {columns.label} changes"] * bool(numbers[-1])
-    labels = _labels(table, numbers, names, columns)
     if times is not None:
         told += _about_times(times, numbers, names, columns)
     _check_twice(table, times, numbers, columns)
+    labels = None if columns.label is None else _labels(table[columns.label])
+    if labels is not None and layout.window is not None and columns.channel is None:
+        numbers, names = _cut_at_labels(labels, numbers, names, columns, layout.window, told)
+        table, labels, numbers = table[numbers >= 0], labels[numbers >= 0], numbers[numbers >= 0]
+    classes = None if labels is None else _classes(labels, numbers, names, columns)
     values = [_numbers(table[name]) for (name,) in columns.values]
     if columns.channel is None:
-        wide = np.stack(values)
+        channels = _without_counters(values, numbers, columns, layout)
+        wide = np.stack([values[place] for place in channels])
+        found = [columns.values[place][0] for place in channels]
         cuts = np.flatnonzero(np.diff(numbers)) + 1
     else:
-        channels = table[columns.channel].map(label_name)
-        told.append(f"channels {some(sort_labels(channels))}")
-        keys = pd.DataFrame({"series": numbers, "time": times, "channel": channels, "value": values[0]})
-        pivoted = keys.pivot(index=["series", "time"], columns="channel", values="value")[sort_labels(channels)]
+        column = table[columns.channel].map(label_name)
+        found = sort_labels(column)
+        told.append(f"channels {some(found)}")
+        keys = pd.DataFrame({"series": numbers, "time": times, "channel": column, "value": values[0]})
+        pivoted = keys.pivot(index=["series", "time"], columns="channel", values="value")[found]
         wide = pivoted.to_numpy(np.float64).T
         cuts = np.flatnonzero(np.diff(pivoted.index.get_level_values("series"))) + 1
-    return Recordings([np.ascontiguousarray(part) for part in np.split(wide, cuts, 1)], labels, told)
+    series = [np.ascontiguousarray(part) for part in np.split(wide, cuts, 1)]
+    return Recordings(series, classes, told, found)
+
+
+def _is_time(level: pd.Index, name: object) -> bool:
+    return isinstance(level, TIMES) or role_of(str(name)) == "time"
+
+
+def _without_counters(values: list[np.ndarray], numbers: np.ndarray, columns: Columns, layout: Layout) -> list[int]:
+    """The places of the columns of values, without those that count the rows or the time.
+
+    Raises:
+        ValueError: for a column that seems to hold the times, where none else does.
+    """
+    places = list(range(len(values)))
+    inside = np.diff(numbers) == 0
+    if layout.values is not None or inside.sum() < FEW_SAMPLES:
+        return places
+    growing = [place for place in places if (np.diff(values[place])[inside] > 0).all()]
+    if len(growing) == len(values):
+        return places
+    for place in growing:
+        (name,) = columns.values[place]
+        if COUNTS_ROWS.search(name):
+            columns.left_out[name] = "it counts the rows or the time"
+            places.remove(place)
+        elif columns.time is None and growing == [place]:
+            raise ValueError(
+                f"the column {name!r} grows from row to row, as times do: name it with --time-column, or if it is a "
+                "channel, name all channels with --value-columns"
+            )
+    return places
 
 
 def _ids(table: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, list]:
@@ -95,14 +135,46 @@ def _ids(table: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, list]:
     return pd.Categorical(ids, names).codes.astype(np.int64), names
 
 
-def _labels(table: pd.DataFrame, numbers: np.ndarray, names: list, columns: Columns) -> list[str] | None:
-    if columns.label is None:
-        return None
-    classes = table[columns.label].map(label_name).groupby(numbers)
+def _labels(column: pd.Series) -> np.ndarray:
+    """The class of each row."""
+    plain = column.astype(object)
+    if plain.map(type).isin([list, np.ndarray]).any():
+        raise ValueError(f"a label must be one name or number, found lists in the column {column.name!r}")
+    named = plain.map({one: label_name(one) for one in plain.unique() if not is_missing(one)})
+    if (missing := named.isna().to_numpy()).any():
+        row = f"row {column.index[missing.argmax()] + 1}"
+        raise ValueError(f"{row} has no label in the column {column.name!r}; label all rows or none")
+    return named.to_numpy(object)
+
+
+def _cut_at_labels(
+    labels: np.ndarray, numbers: np.ndarray, names: list, columns: Columns, window: int, told: list[str]
+) -> tuple[np.ndarray, list]:
+    """The number of the piece of each row, where series are cut at each change of class, and the pieces' names.
+
+    Rows of pieces that are shorter than the window have the number -1.
+    """
+    change = (labels[1:] != labels[:-1]) | (np.diff(numbers) != 0)
+    pieces = np.r_[0, np.cumsum(change)]
+    if pieces[-1] + 1 == len(names):
+        return numbers, names
+    sizes = np.bincount(pieces)
+    kept = np.where(sizes < window, -1, np.cumsum(sizes >= window) - 1)
+    if kept.max() < 0:
+        raise ValueError(f"the window of {window} samples is longer than all stretches of one class in {columns.label!r}")
+    short = int((kept < 0).sum())
+    told.append(f"cut where {columns.label} changes" + f", without {short} pieces shorter than the window" * bool(short))
+    return kept[pieces], list(range(kept.max() + 1))
+
+
+def _classes(labels: np.ndarray, numbers: np.ndarray, names: list, columns: Columns) -> list[str]:
+    """The class of each series."""
+    classes = pd.Series(labels).groupby(numbers)
     if (several := classes.nunique() > 1).any():
         which = f"series {names[several.idxmax()]}" if columns.id else "the recording"
-        cut = "" if columns.id else ", or cut it with --window"
-        raise ValueError(f"{which} has several labels in the column {columns.label!r}: add a column of ids{cut}")
+        raise ValueError(
+            f"{which} has several labels in the column {columns.label!r}: add a column of ids, or cut it with --window"
+        )
     return classes.first().tolist()
 
 

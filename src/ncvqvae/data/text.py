@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from ..runtime import one_line
-from .layout import KNOWN, ROW_NUMBERS, Layout
+from .layout import Layout
+from .names import ROW_NUMBERS, role_of
 
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -19,13 +20,18 @@ PROBED = 50  # rows that are looked at to find the separator
 # In a text whose fields are separated by "," the decimal comma needs quotes.
 DECIMALS = [rf'(?:^|[;\t|])[ "]*[-+]?\d*{mark}\d+(?:[eE][-+]?\d+)?[ "]*(?=$|[;\t|])' for mark in (",", r"\.")]
 QUOTED_DECIMAL = r'(?:^|,)"[-+]?\d+,\d+"(?=$|,)'
+THOUSANDS = r',?"[-+]?[1-9]\d{0,2},\d{3}"'
+COMMA_IN_TIME = r"^([-+]?\d+),(\d+)$"
+NUMBER = r"^\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*$"
+# What stands for a missing value, beside what Arrow takes for one.
+MISSING = [*arrow_csv.ConvertOptions().null_values, "None", "none", "<NA>", "?", "-", "--", " "]
 
 
 def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     """The table in a text file, and what was found out about the file, in words.
 
-    The first line that is neither empty nor a comment (`#`) names the columns. Columns of classes, ids, times and
-    channels stay text.
+    The first line that is neither empty nor a comment (`#`) names the columns; a comment just before the first series
+    may do so, too. Columns of classes, ids, times and channels stay text.
 
     Args:
         layout: the columns that the caller names.
@@ -35,18 +41,41 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
             the first line has; the message is one line.
     """
     text, told = _decode(path)
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines:
-        raise ValueError(f"{path} is empty")
-    separator = _separator(lines)
-    header = [name.strip() for name in _fields(lines[0], separator)]
-    _check_header(path, header, [*layout.named, *(layout.values or [])])
+    lines, comments, separator = _lines(path, text)
+    separator = separator or _separator(lines)
+    named = [*layout.named, *(layout.values or [])]
+    header, comment = ([name.strip() for name in _fields(line, separator)] for line in (lines[0], comments[0][1:]))
+    if _is_series(header, named) and len(comment) == len(header) and not _is_series(comment, named):
+        header, lines, comments = comment, ["", *lines], comments[1:]
+    _check_header(path, header, lines, named)
     body = "\n".join(lines[1:])
     decimal = _decimal(path, body, separator)
-    texts = {name for name in header if name.lower() in KNOWN} - set(layout.values or []) | set(layout.named)
+    texts = {name for name in header if role_of(name)} - set(layout.values or []) | set(layout.named)
     table = _parse(path, body, header, separator, decimal, texts)
-    said = f"separated by {SEPARATORS[separator]}" + (", with decimal commas" if decimal == "," else "")
-    return _without_empty_end(table), [said, *told]
+    read = layout.values or [name for name in header if not ROW_NUMBERS.fullmatch(name)]
+    _check_cells(path, table, [name for name in read if name in table.column_names and name not in texts])
+    said = f"separated by {SEPARATORS.get(separator, repr(separator))}" + ", with decimal commas" * (decimal == ",")
+    left = len(comments) - (comments == [""])
+    told += [f"without {left} line{'s' * (left > 1)} that begin{'s' * (left == 1)} with #"] * bool(left)
+    return _as_written(_without_empty_end(table), texts, decimal), [said, *told]
+
+
+def _lines(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
+    """The lines without empty ones, the comments (the last before all lines first), and the separator of Excel."""
+    lines, comments = [], [""]
+    for line in text.splitlines():
+        if line.startswith("#"):
+            comments = [line, *comments] if not lines else [*comments, line]
+        elif line.strip():
+            lines.append(line)
+    comments = [line for line in comments if line] or [""]
+    while len(lines) > 1 and not lines[-1].strip(' ,;|\t"'):
+        lines.pop()
+    said = re.fullmatch(r"sep=(.)", lines[0].strip(), re.IGNORECASE) if lines else None
+    lines = lines[1:] if said else lines
+    if not lines:
+        raise ValueError(f"{path} is empty")
+    return lines, comments, said and said[1]
 
 
 def _decode(path: Path) -> tuple[str, list[str]]:
@@ -85,11 +114,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _check_header(path: Path, header: list[str], named: Collection[str]) -> None:
-    """Refuses a first line that is a series, whether or not a class stands beside it."""
+def _is_series(header: list[str], named: Collection[str]) -> bool:
+    """Whether a first line is a series, whether or not a class stands beside it."""
     numbers = [name for name in header if _is_number(name)]
+    if header[:1] == [""] and numbers == header[1:] == list(map(str, range(len(numbers)))):
+        return False  # pandas' row numbers, and its names of columns without a name
     others = [name for name in header if name and name not in numbers]
-    if numbers and not any(name in named or name.lower() in KNOWN or ROW_NUMBERS.fullmatch(name) for name in others):
+    return bool(numbers) and not any(name in named or role_of(name) or ROW_NUMBERS.fullmatch(name) for name in others)
+
+
+def _check_header(path: Path, header: list[str], lines: list[str], named: Collection[str]) -> None:
+    if _is_series(header, named):
         found = f"it begins with {', '.join(header[:3])}"
         raise ValueError(
             f"the first line of {path} is a series, not the names of the columns ({found}): add a line of names such "
@@ -97,11 +132,22 @@ def _check_header(path: Path, header: list[str], named: Collection[str]) -> None
         )
     if repeated := [name for name in header if name and header.count(name) > 1]:
         raise ValueError(f"{path} has several columns of the name {repeated[0]!r}")
+    if len(lines) == 1:
+        raise ValueError(f"{path} has a line of names, {', '.join(header[:3])}, and no row below it")
+    if len(header) == 1 and 1 < len(header[0].split()) == len(lines[1].split()):
+        raise ValueError(f"the fields of {path} are separated by none of {', '.join(SEPARATORS.values())}")
 
 
 def _decimal(path: Path, body: str, separator: str) -> str:
     if separator == ",":
-        return "," if re.search(QUOTED_DECIMAL, body, re.MULTILINE) else "."
+        quoted = re.search(QUOTED_DECIMAL, body, re.MULTILINE)
+        if quoted and all(re.fullmatch(THOUSANDS, one[0]) for one in re.finditer(QUOTED_DECIMAL, body, re.MULTILINE)):
+            found = quoted[0].strip(',"')
+            raise ValueError(
+                f"{path} holds {found!r}, which may be {found.replace(',', '')} or {found.replace(',', '.')}: write "
+                "numbers without marks of thousands, and with a decimal point"
+            )
+        return "," if quoted else "."
     comma, point = (re.search(pattern, body, re.MULTILINE) for pattern in DECIMALS)
     if comma and point:
         found = f"{comma[0].strip(' ;|')!r} and {point[0].strip(' ;|')!r}"
@@ -120,12 +166,12 @@ def _parse(path: Path, body: str, header: list[str], separator: str, decimal: st
     kinds = {name: pa.string() for name in names if name in texts}
     raw = body.encode()
     try:
-        table = arrow_csv.read_csv(
+        return arrow_csv.read_csv(
             pa.BufferReader(raw),
             # One block, so that each column has the one kind that all its rows have.
             read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(raw) + 2),
             parse_options=arrow_csv.ParseOptions(delimiter=separator, invalid_row_handler=keep),
-            convert_options=arrow_csv.ConvertOptions(column_types=kinds, decimal_point=decimal),
+            convert_options=arrow_csv.ConvertOptions(column_types=kinds, decimal_point=decimal, null_values=MISSING),
         )
     except pa.ArrowInvalid as error:
         if wrong:
@@ -134,27 +180,30 @@ def _parse(path: Path, body: str, header: list[str], separator: str, decimal: st
             begin = row.text[:40].strip()
             raise ValueError(f"row {row.number} of {path} has {found}; it begins with {begin!r}") from None
         raise ValueError(f"{path} does not hold series ({one_line(error)[:200]})") from None
-    _check_cells(path, table.drop_columns(list(kinds)))
-    return _as_written(table, kinds)
 
 
-def _check_cells(path: Path, table: pa.Table) -> None:
+def _check_cells(path: Path, table: pa.Table, names: Collection[str]) -> None:
     """Refuses a word in a column of numbers, by its row."""
-    for name in table.column_names:
-        if pa.types.is_string(table[name].type):
-            numbers = pc.match_substring_regex(
-                table[name], r"^\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*$"
-            ).to_numpy()
-            if 2 * numbers.sum() > len(numbers):
-                row = int(numbers.argmin())
-                found = table[name][row].as_py()
-                raise ValueError(f"row {row + 1} of {path} holds {found!r} in the column {name!r}; expected a number")
-
-
-def _as_written(table: pa.Table, names: Collection[str]) -> pa.Table:
-    """Without the quotation mark that `write_series` puts before names that a spreadsheet would run as formulas."""
     for name in names:
-        plain = pc.replace_substring_regex(table[name], r"^'([=+@\t\r-])", r"\1")
+        if pa.types.is_string(table[name].type):
+            numbers = pc.match_substring_regex(table[name], NUMBER)
+            wrong = pc.invert(pc.or_(numbers, pc.is_in(pc.utf8_trim_whitespace(table[name]), pa.array(MISSING))))
+            if pc.any(numbers).as_py() and pc.any(wrong).as_py():
+                row = pc.index(wrong, True).as_py()
+                raise ValueError(
+                    f"row {row + 1} of {path} holds {table[name][row].as_py()!r} in the column {name!r}; expected a "
+                    "number, or if it holds the classes, --label-column"
+                )
+
+
+def _as_written(table: pa.Table, texts: Collection[str], decimal: str) -> pa.Table:
+    """Columns of text without spaces around, and without the quotation mark that `write_series` puts before names that
+    a spreadsheet would run as formulas; times as numbers with a decimal point.
+    """
+    for name in set(table.column_names) & set(texts):
+        plain = pc.replace_substring_regex(pc.utf8_trim_whitespace(table[name]), r"^'([=+@\t\r-])", r"\1")
+        if decimal == ",":
+            plain = pc.replace_substring_regex(plain, COMMA_IN_TIME, r"\1.\2")
         table = table.set_column(table.column_names.index(name), name, plain)
     return table
 

@@ -1,0 +1,128 @@
+"""What the names of columns say: which role a column has, and which columns are the samples of which channel."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pandas as pd
+
+from .times import read_times
+
+
+# The names, in small letters and without a unit or `_id`, by which a column is known without an option.
+NAMES = {
+    "label": ("label", "labels", "class"),
+    "id": (
+        *("id", "series", "unique", "item", "instance", "window", "recording", "session", "trial"),
+        *("subject", "user", "participant", "patient"),
+    ),
+    "time": (
+        *("time", "timestamp", "ts", "ds", "date", "datetime", "time_index", "timepoint", "timestep", "time_step"),
+        *("elapsed", "time_elapsed", "elapsed_time", "seconds_elapsed"),
+    ),
+    "channel": ("channel", "dimension", "dim", "sensor", "variable"),
+}
+ROW_NUMBERS = re.compile(r"#|idx|index|row|rownames|unnamed: \d+|__index_level_\d+__|level_\d+", re.IGNORECASE)
+COUNTS_ROWS = re.compile(r"time|stamp|elapsed|clock|frame|sample|step|tick|count|seq|packet", re.IGNORECASE)
+UNIT = re.compile(r"[ _]*(\([^)]*\)|\[[^]]*\])|[ _](s|ms|us|µs|ns|sec|secs|seconds|utc|unix)")
+NUMBERED = re.compile(r"(.*?)(\d+)")
+# 2020-01-31, 2020-01, 2020/1/31 12:00, 2020Q1, 2020_01, 12:00: such names sort as words and numbers.
+SORTABLE_TIME = re.compile(r"(19|20)\d\d[-/._ ]?[mqwMQW]?\d\d?\b.*|\d\d?:\d\d\b.*")
+DAY_OR_MONTH_FIRST = re.compile(r"\d\d?[-/.]\d\d?[-/.]\d{2,4}\b.*")
+CHANNELS = re.compile(r"(.*[ _])?(sensor|channel|chan|ch|electrode|emg|eeg|imu|acc|gyro?|mag|adc)[ _-]*", re.IGNORECASE)
+SAMPLES = re.compile(r"(.*[ _])?t[ _-]*|", re.IGNORECASE)
+FEW_SAMPLES = 8  # fewer columns or samples seem to be the channels of one time, and are asked about
+
+
+def role_of(name: str) -> str | None:
+    """Whether a column's name says that it holds the `"label"`, the `"id"`, the `"time"` or the `"channel"`."""
+    plain = name.strip().lower()
+    bare = re.sub(f"({UNIT.pattern})$", "", plain)
+    for role, names in NAMES.items():
+        if plain in names or (role in ("id", "channel") and plain.removesuffix("_id") in names):
+            return role
+    return "time" if bare in NAMES["time"] else None
+
+
+def natural(name: str) -> tuple:
+    """A key that sorts names by their words and numbers: c2 before c10."""
+    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)), name
+
+
+def some(names: Sequence[str], most: int = 10) -> str:
+    """The first names of a list, in words."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
+def are_numbered(names: Sequence[str]) -> bool:
+    """Whether names are numbers, times, or words that end in a number."""
+    return _are_times(names) or all(_as_number(name) is not None or NUMBERED.fullmatch(name) for name in names)
+
+
+def by_channel(names: Sequence[str], day_first: bool | None = None) -> list[list[str]]:
+    """Numbered columns, those of each channel in the order of their numbers, wherever they stand.
+
+    Examples are `t0, t1, ...`; `acc_x_0, acc_x_1, ..., acc_y_0, ...`; and the times of the samples.
+
+    Raises:
+        ValueError: for channels with unequal samples, samples that are missing, or dates that may be read both ways.
+    """
+    if all(SORTABLE_TIME.fullmatch(name) for name in names):
+        return [sorted(names, key=natural)]
+    if _are_times(names):
+        times = read_times(pd.Series(names, name="names of the columns"), day_first)
+        return [[names[place] for place in times.argsort()]]
+    if all(_as_number(name) is not None for name in names):
+        return [sorted(names, key=float)]
+    placed: dict[str, dict[int, str]] = {}
+    for name in names:
+        match = NUMBERED.fullmatch(name)
+        assert match is not None  # all are numbered
+        placed.setdefault(match[1], {})[int(match[2])] = name
+    channels = [placed[prefix] for prefix in sorted(placed, key=natural)]
+    _check_evenly_numbered(names, channels)
+    return [[channel[number] for number in sorted(channel)] for channel in channels]
+
+
+def name_samples(names: Sequence[str]) -> bool:
+    """Whether numbered columns can only be samples: t0, t1, ..., plain numbers, times, or many of several channels."""
+    prefixes = _prefixes(names)
+    several = len(prefixes) > 1 and len(names) >= FEW_SAMPLES * len(prefixes)
+    return several or all(SAMPLES.fullmatch(prefix) for prefix in prefixes)
+
+
+def name_channels(names: Sequence[str]) -> bool:
+    """Whether the words of numbered columns name channels: sensor1, sensor2, ..."""
+    return all(CHANNELS.fullmatch(prefix) for prefix in _prefixes(names))
+
+
+def _prefixes(names: Sequence[str]) -> set[str]:
+    if _are_times(names) or all(_as_number(name) is not None for name in names):
+        return {""}
+    return {match[1] for match in map(NUMBERED.fullmatch, names) if match}
+
+
+def _are_times(names: Sequence[str]) -> bool:
+    return any(all(kind.fullmatch(name) for name in names) for kind in (SORTABLE_TIME, DAY_OR_MONTH_FIRST))
+
+
+def _as_number(name: str) -> float | None:
+    try:
+        return float(name)
+    except ValueError:
+        return None
+
+
+def _check_evenly_numbered(names: Sequence[str], channels: list[dict[int, str]]) -> None:
+    numbers = [sorted(channel) for channel in channels]
+    if len(names) != sum(map(len, numbers)) or any(other != numbers[0] for other in numbers):
+        raise ValueError(
+            f"the columns {some(sorted(names, key=natural))} do not give each channel the same samples: "
+            "a channel has columns such as acc_x_0, acc_x_1, ..."
+        )
+    steps = [after - before for before, after in pairwise(numbers[0])]
+    if len(set(steps)) > 1:
+        before = numbers[0][steps.index(max(steps))]
+        beside = f"{channels[0][before]} and {channels[0][before + max(steps)]}"
+        raise ValueError(f"the columns are not evenly numbered, between {beside} samples seem to be missing")
