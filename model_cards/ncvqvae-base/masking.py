@@ -31,8 +31,8 @@ def training_mask(
         part: the samples to return; numbers are drawn for all.
         valid (*optional*): which codes of these samples there are, `(samples, num_codes)`; others pad shorter ones.
     """
-    progress = torch.rand(batch, generator=generator, device=device)[part]
-    order = torch.rand(batch, num_codes, generator=generator, device=device)[part]
+    progress = torch.rand(batch, generator=generator, dtype=torch.float32, device=device)[part]
+    order = torch.rand(batch, num_codes, generator=generator, dtype=torch.float32, device=device)[part]
     sizes: Tensor | int = num_codes
     if valid is not None:
         order, sizes = order.masked_fill(~valid, 2.0), valid.sum(1)
@@ -47,7 +47,7 @@ def draw(logits: Tensor, temperature: float, generator: torch.Generator | None =
     """
     probabilities = (logits.float() / temperature).softmax(-1)
     cumulative = probabilities.cumsum(-1)
-    uniform = torch.rand(logits.shape[:-1], generator=generator, device=logits.device)[..., None]
+    uniform = torch.rand(logits.shape[:-1], generator=generator, dtype=torch.float32, device=logits.device)[..., None]
     # The first code whose cumulative probability is beyond the number: never one of probability zero.
     codes = torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True)
     codes = codes.clamp_max(logits.shape[-1] - 1)  # the product may round up to the last sum
@@ -64,7 +64,7 @@ def least_confident(
 
     Confidence is the logarithm of the probability plus Gumbel noise times `noise_scale`.
     """
-    uniform = torch.rand(probabilities.shape, generator=generator, device=probabilities.device)
+    uniform = torch.rand(probabilities.shape, generator=generator, dtype=torch.float32, device=probabilities.device)
     gumbel = -(-(uniform.clamp_min(1e-20)).log()).clamp_min(1e-20).log()
     confidence = (probabilities + 1e-5).log() + noise_scale * gumbel
     return confidence.topk(count, dim=1, largest=False).indices
@@ -75,7 +75,7 @@ def radical_inverse(count: int, base: int, device: torch.device | str = "cpu") -
     rest, digit = torch.arange(count, device=device), 1.0 / base
     inverse = torch.zeros(count, dtype=torch.float64, device=device)
     while digit > 1 / (base * count):
-        inverse += rest % base * digit
+        inverse += (rest % base).float() * digit
         rest, digit = rest // base, digit / base
     return inverse
 
@@ -115,7 +115,7 @@ def decoding_order(
     if name == "confidence":
         return None
     if name == "random":
-        return torch.rand(batch, grid[0] * grid[1], generator=generator, device=device).argsort(1)
+        return torch.rand(batch, grid[0] * grid[1], generator=generator, dtype=torch.float32, device=device).argsort(1)
     return low_discrepancy_order(batch, grid, generator, device)
 
 

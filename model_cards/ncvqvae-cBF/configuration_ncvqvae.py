@@ -3,6 +3,7 @@ import math
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .bounds import MOST, check_attention, check_keys, check_sizes
 from .resampling import refined_length
 from .ssl_objectives import OBJECTIVES
 
@@ -58,6 +59,7 @@ class NCVQVAEConfig(PreTrainedConfig):
 
     Raises:
         `huggingface_hub.errors.StrictDataclassError`: for a value of the wrong type or out of its range.
+        `ValueError`: for a number above its bound in `bounds.MOST`, or an attention that is not transformers' own.
     """
 
     model_type = "ncvqvae"
@@ -93,7 +95,14 @@ class NCVQVAEConfig(PreTrainedConfig):
     augmented_weight: float | int = 0.1
     ssl_weight: float | int | None = None
 
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        check_sizes(config_dict | kwargs)  # before each entry is looked at
+        return super().from_dict(config_dict, **kwargs)
+
     def __post_init__(self, **kwargs):
+        check_sizes(vars(self) | kwargs)
+        check_keys(type(self), kwargs)
         if self.mean is None:
             self.mean = [0.0] * self.num_channels
         if self.std is None:
@@ -101,6 +110,7 @@ class NCVQVAEConfig(PreTrainedConfig):
         if self.ssl_weight is None:
             self.ssl_weight = OBJECTIVES[self.ssl_objective].weight if self.ssl_objective in OBJECTIVES else 1.0
         super().__post_init__(**kwargs)
+        check_attention(self)
 
     def validate_architecture(self) -> None:
         if self.n_fft < 4 or self.n_fft % 4:
@@ -134,6 +144,9 @@ class NCVQVAEConfig(PreTrainedConfig):
         ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, found {getattr(self, name)}")
+        # What a code covers, to which series are filled up: neither bound of the two alone keeps it small.
+        if (covered := (self.n_fft // 4) << (self.num_halvings or 0)) > MOST["length"]:
+            raise ValueError(f"n_fft and num_halvings make a code of {covered} samples, above {MOST['length']}")
         if self.length is not None and self.num_codes < 1:
             raise ValueError(f"length {self.length} is too short for n_fft {self.n_fft}; use a smaller n_fft")
         if len(self.mean) != self.num_channels or len(self.std) != self.num_channels:

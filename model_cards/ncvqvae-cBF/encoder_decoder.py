@@ -11,14 +11,24 @@ from .cpu_kernels import replicate_pad, transposed_convolution
 from .distributed import BatchNorm2d
 
 
-class DownConvolution(nn.Conv2d):
-    """A convolution that halves the frames, with replicated borders."""
+class Halvings(nn.Sequential):
+    """Convolutions that halve the frames, with replicated borders; a batch norm and a leaky ReLU after each.
 
-    def __init__(self, in_channels: int, out_channels: int):
-        super().__init__(in_channels, out_channels, (3, 4), (1, 2))
+    Borders are replicated here, so that whatever stands in the place of a convolution, such as an adapter and what it
+    wraps, sees the same.
+    """
+
+    def __init__(self, in_channels: int, dim: int, num_downsampling: int):
+        layers: list[nn.Module] = []
+        for _ in range(num_downsampling):
+            layers += [nn.Conv2d(in_channels, dim, (3, 4), (1, 2)), BatchNorm2d(dim), nn.LeakyReLU(inplace=True)]
+            in_channels = dim
+        super().__init__(*layers)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return super().forward(replicate_pad(hidden))
+        for index, layer in enumerate(self):
+            hidden = layer(hidden if index % 3 else replicate_pad(hidden))
+        return hidden
 
 
 class UpConvolution(nn.ConvTranspose2d):
@@ -51,10 +61,7 @@ class Encoder(nn.Module):
 
     def __init__(self, in_channels: int, dim: int, num_downsampling: int, num_residual_blocks: int):
         super().__init__()
-        down = []
-        for i in range(num_downsampling):
-            down += [DownConvolution(dim if i else in_channels, dim), BatchNorm2d(dim), nn.LeakyReLU(inplace=True)]
-        self.down = nn.Sequential(*down)
+        self.down = Halvings(in_channels, dim, num_downsampling)
         self.blocks = nn.Sequential(*[ResidualBlock(dim, inner_norm=True) for _ in range(num_residual_blocks)])
 
     def forward(self, spectrogram: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .precision import Constants
+
 
 Moment = float | Sequence[float] | Tensor | None  # a mean or a standard deviation of each channel
 
@@ -25,7 +27,7 @@ def enough_digits(mean: Sequence[float], std: Sequence[float]) -> torch.dtype:
     return torch.float32
 
 
-class Scaler(nn.Module):
+class Scaler(Constants):
     """From the units of the data to zero mean and unit variance, channel by channel; and back.
 
     What is scaled is float32, computed in float64 from values or moments that are that. It comes back in the type of
@@ -43,13 +45,12 @@ class Scaler(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         if not self.mean_and_std.is_meta:
-            self.mean_and_std.copy_(torch.tensor(self.moments)[..., None])
+            self.mean_and_std.copy_(torch.tensor(self.moments, dtype=torch.float32)[..., None])
 
     def of_config(self, dtype: torch.dtype) -> Tensor:
         """The configuration's moments, `(2, channels, 1)`."""
-        if dtype == self.mean_and_std.dtype == torch.float32:
+        if dtype == torch.float32:
             return self.mean_and_std
-        # From the numbers themselves: whoever casts a model casts its buffers, and these lose their digits.
         return torch.tensor(self.moments, dtype=dtype, device=self.mean_and_std.device)[..., None]
 
     def forward(self, values: Tensor, moments: Tensor | None = None) -> Tensor:

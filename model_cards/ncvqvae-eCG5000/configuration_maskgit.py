@@ -1,9 +1,11 @@
 import math
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .bounds import MOST, check_attention, check_keys, check_sizes
 from .configuration_ncvqvae import NCVQVAEConfig
 
 
@@ -63,6 +65,7 @@ class MaskGITConfig(PreTrainedConfig):
 
     Raises:
         `huggingface_hub.errors.StrictDataclassError`: for a value of the wrong type or out of its range.
+        `ValueError`: for a number above its bound in `bounds.MOST`, or an attention that is not transformers' own.
     """
 
     model_type = "ncvqvae_maskgit"
@@ -90,10 +93,21 @@ class MaskGITConfig(PreTrainedConfig):
     sampling_guidance_schedule: Literal["constant", "ramped", "interval"] = "constant"
     sampling_precision: Literal["auto", "no", "bf16"] = "auto"
 
+    @classmethod
+    def from_dict(cls, config_dict, **kwargs):
+        check_sizes(config_dict | kwargs)  # before each entry is looked at
+        return super().from_dict(config_dict, **kwargs)
+
     def __post_init__(self, **kwargs):
+        check_sizes(vars(self) | kwargs)
+        check_keys(type(self), kwargs)
         if self.id2label is None and "num_labels" not in kwargs:
             self.id2label = {}
         super().__post_init__(**kwargs)
+        for config in (self, self.tokenizer_config):
+            check_attention(config)
+        if unnamed := [name for name in self.id2label.values() if not isinstance(name, str)]:
+            raise ValueError(f"id2label must name each class by a text, found {unnamed[0]!r}")
         if self.label_shares is None and self.id2label:
             self.label_shares = [1 / len(self.id2label)] * len(self.id2label)
         self.label2id = {name: index for index, name in self.id2label.items()}
@@ -137,13 +151,17 @@ class MaskGITConfig(PreTrainedConfig):
         if self.position_encoding != "rotary" or self.code_embedding == "learned":
             raise ValueError('sets need position_encoding "rotary" and another code_embedding than "learned"')
         for one in self.sets:
-            if set(one) != SET_FIELDS or one["length"] < 8 or not one["std"] > 0:
-                raise ValueError(f"a set has {', '.join(sorted(SET_FIELDS))}, found {one}")
+            if not _is_set(one):
+                wanted = "a name, a length of at least 8, and a finite mean and positive std"
+                raise ValueError(f"a set has {', '.join(sorted(SET_FIELDS))}: {wanted}; found {one}")
+            if (codes := math.prod(self.tokenizer_config.grid(one["length"]))) > MOST_CODES:
+                raise ValueError(f"series of the set {one['name']!r} are {codes} codes, more than {MOST_CODES}")
         names = [one["name"] for one in self.sets]
-        if not names or len(set(names)) != len(names) or any("/" in name for name in names):
+        known = set(names)
+        if not names or len(known) != len(names) or any("/" in name for name in names):
             raise ValueError(f"sets must have different names without a slash, found {names}")
         for name in self.id2label.values():
-            if name.partition("/")[0] not in names:
+            if name.partition("/")[0] not in known:
                 raise ValueError(f"class {name!r} is of no set; the sets are {', '.join(names)}")
 
     @property
@@ -154,9 +172,9 @@ class MaskGITConfig(PreTrainedConfig):
         """
         if self.sets is None:
             return [self.num_labels] * (self.num_labels + 1)
-        names = [one["name"] for one in self.sets]
-        owners = [names.index(name.partition("/")[0]) for name in self.id2label.values()]
-        return [self.num_labels + index for index in (*owners, *range(len(names)))]
+        places = {one["name"]: index for index, one in enumerate(self.sets)}
+        owners = [places[name.partition("/")[0]] for name in self.id2label.values()]
+        return [self.num_labels + index for index in (*owners, *range(len(places)))]
 
     def sampling(self, **given: Any) -> dict[str, Any]:
         """The settings of `generate` by name. The configuration decides those that are `None` or not given.
@@ -171,14 +189,23 @@ class MaskGITConfig(PreTrainedConfig):
         return settings
 
 
+def _is_set(one: dict) -> bool:
+    """Whether a description of a set is whole, of the right types and in range."""
+    if set(one) != SET_FIELDS or not isinstance(one["name"], str) or type(one["length"]) is not int:
+        return False
+    moments = [one["mean"], one["std"]]
+    finite = all(isinstance(moment, int | float) and math.isfinite(moment) for moment in moments)
+    return finite and one["std"] > 0 and 8 <= one["length"] <= MOST["length"]
+
+
 def _check_sampling(name: str, value: Any, shown: str) -> None:
     fits, wanted = {
-        "num_steps": (lambda: value >= 1, "at least 1"),
+        "num_steps": (lambda: isinstance(value, Integral) and value >= 1, "at least 1, and whole"),
         "order": (lambda: value in ORDERS, f"one of {', '.join(ORDERS)}"),
-        "temperature": (lambda: value > 0, "above 0"),
-        "choice_temperature": (lambda: value >= 0, "at least 0"),
-        "guidance_scale": (lambda: math.isfinite(value), "finite"),
+        "temperature": (lambda: isinstance(value, Real) and 0 < value < math.inf, "above 0, and finite"),
+        "choice_temperature": (lambda: isinstance(value, Real) and 0 <= value < math.inf, "at least 0, and finite"),
+        "guidance_scale": (lambda: isinstance(value, Real) and math.isfinite(value), "finite"),
         "guidance_schedule": (lambda: value in GUIDANCE_SCHEDULES, f"one of {', '.join(GUIDANCE_SCHEDULES)}"),
     }[name]
     if not fits():
-        raise ValueError(f"{shown} must be {wanted}, found {value}")
+        raise ValueError(f"{shown} must be {wanted}, found {value!r}")

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .folded_encoder_decoder import FoldedEncoder
+from .precision import at_least_float32
 from .time_frequency import TimeFrequency
 
 
@@ -21,8 +22,10 @@ def pooled(hidden: Tensor, num_intervals: int) -> Tensor:
     return torch.cat([*whole, F.adaptive_avg_pool2d(hidden, (1, num_intervals)).flatten(1)], 1)
 
 
-def multiscale_features(working: Tensor, time_frequency: TimeFrequency, encoder: FoldedEncoder) -> Tensor:
-    """Features `(batch, features)` of scaled series `(batch, channels, length)`.
+def multiscale_features(
+    working: Tensor, time_frequency: TimeFrequency, encoder: FoldedEncoder, dtype: torch.dtype
+) -> Tensor:
+    """Features `(batch, features)` of scaled series `(batch, channels, length)`; the encoder computes in `dtype`.
 
     What `pooled` gives of eighths, and the shares of time that a channel spends above each of five values, at three
     depths of the encoder, of the series and of its differences, at three scales. Shares above several values and many
@@ -34,8 +37,8 @@ def multiscale_features(working: Tensor, time_frequency: TimeFrequency, encoder:
         differences = F.pad(coarse.diff(dim=-1), (0, 1))
         deviation = differences.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
         for view in (coarse, differences / deviation):
-            hiddens = encoder.features(time_frequency(view).to(encoder.enter.weight.dtype))
-            for hidden, norm in zip(hiddens, encoder.norms, strict=True):
+            hiddens = encoder.features(time_frequency(view).to(dtype))
+            for hidden, norm in zip(map(at_least_float32, hiddens), encoder.norms, strict=True):
                 mean, spread = norm.running_mean, norm.running_var.sqrt()
                 above = [(hidden > 0), *(hidden > (mean + t * spread)[:, None, None] for t in THRESHOLDS)]
                 shares = [one.to(hidden.dtype).mean((2, 3)) for one in above]

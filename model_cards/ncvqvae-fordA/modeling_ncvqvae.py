@@ -13,8 +13,9 @@ from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
 from .features import multiscale_features, pooled
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
-from .integrity import check_config, check_weights, write_digests
+from .integrity import check_config, check_digests, check_header, check_values, check_weights, write_digests
 from .noise_input import NoiseInput
+from .precision import at_least_float32
 from .resampling import coarsen, refine
 from .scaler import Moment, Scaler, float_type, moments_of
 from .series_input import Series, as_series
@@ -86,6 +87,20 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
     _keep_in_fp32_modules_strict = ["quantizer"]
     _loads_from: tuple[str, ...] = ("ncvqvae", "ncvqvae_maskgit")  # model types whose folders hold these weights
 
+    @property
+    def device(self) -> torch.device:
+        """Where series are computed: that of the scaler's moments, since weights may be offloaded to the meta device."""
+        return getattr(self, "tokenizer", self).scale.mean_and_std.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the weights."""
+        first = next((weight for weight in self.parameters() if weight.is_floating_point()), None)
+        if first is None:  # a replica of `nn.DataParallel` holds them as plain attributes
+            own = (tensor for module in self.modules() for tensor in vars(module).values())
+            first = next(tensor for tensor in own if isinstance(tensor, Tensor) and tensor.is_floating_point())
+        return first.dtype
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # PyTorch's own initialisation, not the library's normal(0, 0.02), for every parameter and every buffer.
@@ -111,18 +126,40 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path | None, *args, **kwargs) -> "PreTrainedModel":
-        """Loads a model as every model of transformers does; a local folder is checked first.
+        """Loads a model as every model of transformers does, but takes safetensors alone, unless `use_safetensors` is
+        `False`, and returns no model that has a weight which the checkpoint has not.
 
         Raises:
-            ValueError: for a file of weights in a local folder that is truncated or not the one that was saved. (The
-                Hub's own client checks what it downloads.)
+            ValueError: for a local folder whose files are none of a checkpoint, are truncated or not those that were
+                saved (the Hub's own client checks what it downloads); for a weight that is missing, left over, of
+                another kind, NaN or infinite.
+            RuntimeError: for a weight of another shape, unless `ignore_mismatched_sizes` draws it anew.
         """
-        folder = Path(pretrained_model_name_or_path or "", kwargs.get("subfolder") or "")
-        if pretrained_model_name_or_path is not None and folder.is_dir():
+        name, report = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
+        folder = Path(name or "", kwargs.get("subfolder") or "")
+        if name is not None and folder.is_dir():
             if "config" not in kwargs:
                 check_config(folder, cls._loads_from, cls.__name__)
             check_weights(folder)
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        kwargs.setdefault("use_safetensors", True)
+        model, found = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
+        left_over = sorted(found["missing_keys"]) or sorted(found["unexpected_keys"])
+        if left_over and getattr(model, "hf_quantizer", None) is None:
+            kind = "lacks weights" if found["missing_keys"] else "holds weights that its configuration leaves out"
+            raise ValueError(f"{name} {kind}, for example {left_over[0]}; train it again or copy it again")
+        check_values(model, str(name))
+        return (model, found) if report else model
+
+    @staticmethod
+    def _load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs):
+        """transformers reads weights here; before it does, files and model, which has no memory yet, are compared."""
+        files = [Path(file) for file in checkpoint_files or ()] if load_config.use_safetensors else []
+        if files and load_config.hf_quantizer is None:
+            check_header(model, files, load_config.ignore_mismatched_sizes)
+        check_digests(files)
+        return PreTrainedModel._load_pretrained_model(
+            model, state_dict, checkpoint_files, load_config, *args, **kwargs
+        )
 
 
 class NCVQVAEModel(NCVQVAEPreTrainedModel):
@@ -164,6 +201,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         if config.decoder_noise:
             self.noise = NoiseInput(config.dim)
         self.decoder = FoldedDecoder(channels, frequencies, *sizes) if folded else Decoder(channels, *sizes)
+        self.register_load_state_dict_post_hook(_fill_constants)
         self.post_init()
 
     def forward(self, values: Series, mean: Moment = None, std: Moment = None) -> NCVQVAEOutput:
@@ -190,7 +228,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         latents = self.encode_spectrogram(self.time_frequency(working))
         quantization = self.quantizer(latents)
         return NCVQVAEEncoderOutput(
-            codes=quantization.codes.view(len(values), -1),
+            codes=quantization.codes.view(values.shape[0], -1),
             quantized=quantization.quantized,
             latents=latents,
             moments=moments,
@@ -243,7 +281,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             if not config.decoder_noise:
                 raise ValueError("the model's decoder takes no noise: leave the generator out")
             shape = len(quantized), config.dim, *grid
-            noise = torch.randn(shape, generator=generator, device=generator.device).to(quantized.device)
+            noise = torch.randn(shape, generator=generator, dtype=torch.float32, device=generator.device)
+            noise = noise.to(quantized.device)
         scaled, _ = self.decode_latents(quantized, config.working(length), noise)
         channels = channels if config.channelwise else config.num_channels
         return self.scale.inverse(self.from_working(scaled, channels, length), moments)
@@ -312,7 +351,15 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         values = as_series(values, self.config, self.device)
         working, _ = self._scaled(values, mean, std)
         if self.config.fold_frequencies:
-            features = multiscale_features(working, self.time_frequency, self.encoder)  # type: ignore[arg-type]
+            parts = self.time_frequency, self.encoder, self.dtype
+            features = multiscale_features(working, *parts)  # type: ignore[arg-type]
         else:
-            features = pooled(self.encode_spectrogram(self.time_frequency(working)), 4)
-        return features.view(len(values), -1, features.shape[1]).mean(1)
+            features = pooled(at_least_float32(self.encode_spectrogram(self.time_frequency(working))), 4)
+        return features.view(values.shape[0], -1, features.shape[1]).mean(1)
+
+
+def _fill_constants(model: NCVQVAEModel, _: object) -> None:
+    """After `load_state_dict(assign=True)` of a model on the meta device: what no checkpoint holds joins the rest."""
+    for part in (model.scale, model.time_frequency):
+        if any(buffer.is_meta for buffer in part.buffers()):
+            part.to_empty(device=model.quantizer.embedding_sum.device)

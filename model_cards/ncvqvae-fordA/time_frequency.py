@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .precision import Constants
 
-class TimeFrequency(nn.Module):
+
+class TimeFrequency(Constants):
     """STFT with a periodic Hann window, hop `n_fft // 4`, centred with reflected borders, and its inverse.
 
     Equal to `torch.stft` and `torch.istft(..., length=length)`. Where the reflection needs more samples than the
@@ -27,9 +29,8 @@ class TimeFrequency(nn.Module):
         super().__init__()
         self.length, self.n_fft, self.hop = length, n_fft, n_fft // 4
         self.num_frequencies = n_fft // 2 + 1
-        # Not saved: both follow from n_fft. `reset_parameters` must fill them, since transformers builds models on the
-        # meta device, where what a constructor computes is lost.
-        # In float32 whatever the model's dtype.
+        # Not saved: they follow from n_fft and length. `reset_parameters` must fill them, since transformers builds
+        # models on the meta device, where what a constructor computes is lost.
         size = 2 * self.num_frequencies, 1, n_fft
         self.analysis = nn.Buffer(torch.empty(size, dtype=torch.float32), persistent=False)
         self.synthesis = nn.Buffer(torch.empty(size, dtype=torch.float32), persistent=False)
@@ -51,11 +52,11 @@ class TimeFrequency(nn.Module):
         self.analysis.copy_(basis[:, None])
         self.synthesis.copy_((basis * weight.repeat(2)[:, None] / self.n_fft)[:, None])
         if self.length is not None:
-            self.gain.copy_(self._gain(self.length))
+            self.gain.copy_(self._gain(self.length, "cpu"))
 
-    def _gain(self, length: int) -> Tensor:
+    def _gain(self, length: int, device: torch.device | str) -> Tensor:
         """One over the sum of the squared windows at each of `length` samples, float64."""
-        window = torch.hann_window(self.n_fft, dtype=torch.float64, device=self.gain.device)
+        window = torch.hann_window(self.n_fft, dtype=torch.float64, device=device)
         frames = window.new_ones(1, 1, length // self.hop + 1)
         envelope = F.conv_transpose1d(frames, window.square()[None, None], None, self.hop)
         return 1 / envelope[0, 0, self.n_fft // 2 :][:length]
@@ -80,7 +81,7 @@ class TimeFrequency(nn.Module):
         `length` defaults to that of the constructor.
         """
         length = length or self.length
-        gain = self.gain if length == self.length else self._gain(length).to(self.gain.dtype)
+        gain = self.gain if length == self.length else self._gain(length, self.gain.device).to(self.gain.dtype)
         batch, double_channels, frequencies, frames = spectrogram.shape
         spectrum = spectrogram.reshape(batch * double_channels // 2, 2 * frequencies, frames)
         with torch.autocast(spectrogram.device.type, enabled=False):

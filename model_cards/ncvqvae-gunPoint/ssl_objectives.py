@@ -47,7 +47,7 @@ def vibcreg_loss(
     with torch.autocast(projections.device.type, enabled=False):
         first, second = projections.float(), augmented.float()
         invariance = F.mse_loss(first, second)
-        variance = covariance = torch.zeros((), device=first.device)
+        variance = covariance = first.new_zeros(())
         for centred, squares in (_centre(first), _centre(second)):
             variance = variance + F.relu(1 - (squares / (len(centred) - 1) + 1e-4).sqrt()).mean()
             # The least square, here and below, gives a dimension without variance a gradient of zero.

@@ -1,6 +1,7 @@
 """Turns the classes that a caller asks for, by index or by name, into class indices."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from .configuration_maskgit import MaskGITConfig
 
 
+MOST_SAMPLES = 2**31
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
 
 
@@ -31,12 +33,12 @@ def label_ids(
     Raises:
         ValueError: for a class that the model does not know, an integer that may mean two, or a wrong number of them.
     """
-    if num_samples is not None and num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1, found {num_samples}")
+    if num_samples is not None and not (isinstance(num_samples, Integral) and 1 <= num_samples <= MOST_SAMPLES):
+        raise ValueError(f"num_samples must be at least 1, at most {MOST_SAMPLES} and whole, found {num_samples!r}")
     by_index = isinstance(labels, Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind in "iu")
     if hasattr(labels, "tolist"):
         labels = labels.tolist()
-    shares = torch.tensor(config.label_shares or [], device=device)
+    shares = torch.tensor(config.label_shares or [], dtype=torch.float32, device=device)
     if config.sets is not None:
         shares = shares * _of_one_set(labels, config).to(device)
         labels = None if isinstance(labels, str) and labels not in config.label2id else labels

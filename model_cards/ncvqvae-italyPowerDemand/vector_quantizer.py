@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .cpu_kernels import sums_by_code
 from .distributed import broadcast_from_first, gather_batch, place_in_batch, sum_over_processes
+from .precision import InFloat32
 
 
 class Quantization(NamedTuple):
@@ -31,8 +32,8 @@ def nearness(points: Tensor, codebook: Tensor) -> Tensor:
     return 2 * points @ codebook.T - codebook.square().sum(1)
 
 
-class VectorQuantizer(nn.Module):
-    """Maps each latent vector to the nearest of `codebook_size` codes, in float32 whatever the autocast.
+class VectorQuantizer(InFloat32):
+    """Maps each latent vector to the nearest of `codebook_size` codes, in float32 whatever autocast or cast.
 
     In training mode every batch moves the codebook; in evaluation mode nothing changes.
 
@@ -61,9 +62,9 @@ class VectorQuantizer(nn.Module):
         self.normalised = normalised
         self.decay, self.kmeans_init = decay, kmeans_init
         self.revival_threshold, self.epsilon = revival_threshold, epsilon
-        self.cluster_size = nn.Buffer(torch.empty(codebook_size))
-        self.embedding_sum = nn.Buffer(torch.empty(codebook_size, dim))
-        self.started = nn.Buffer(torch.empty(()))  # 1 from the first training batch on
+        self.cluster_size = nn.Buffer(torch.empty(codebook_size, dtype=torch.float32))
+        self.embedding_sum = nn.Buffer(torch.empty(codebook_size, dim, dtype=torch.float32))
+        self.started = nn.Buffer(torch.empty((), dtype=torch.float32))  # 1 from the first training batch on
         self._started = False  # spares reading `started` back from the device at every step
         self.reset_parameters()
 

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpu_kernels import normalised_linear, root_mean_square_norm
+from .cpu_kernels import RMSNorm, normalised_linear, root_mean_square_norm
+from .plain import is_plain, vectors
 
 
 def eager_attention(
@@ -22,11 +23,12 @@ def eager_attention(
 ) -> tuple[Tensor, Tensor]:
     """Attention written out, with the signature of transformers' attention functions."""
     # Contiguous, or each product would copy its inputs. The softmax in float32 is also the faster one.
+    digits = torch.promote_types(query.dtype, torch.float32)
     query, key, value = (tensor.contiguous() for tensor in (query, key, value))
     scores = query @ key.mT * scaling
     if attention_mask is not None:
         scores = scores + attention_mask
-    weights = F.dropout(scores.softmax(-1, dtype=torch.float32).to(value.dtype), dropout, module.training)
+    weights = F.dropout(scores.softmax(-1, dtype=digits).to(value.dtype), dropout, module.training)
     return (weights @ value).transpose(1, 2), weights
 
 
@@ -37,9 +39,9 @@ def rotation(columns: int, rows: int, num_heads: int, head_dim: int, device: tor
     columns. The class, which comes first, is not rotated.
     """
     column = F.pad(torch.arange(columns, device=device).repeat(rows), (1, 0))
-    frequency = 1000.0 ** -torch.linspace(0, 1, head_dim // 2, device=device)
+    frequency = 1000.0 ** -torch.linspace(0, 1, head_dim // 2, dtype=torch.float32, device=device)
     angle = (column[:, None] * frequency).repeat(1, 2)
-    sign = torch.tensor([-1.0, 1.0], device=device).repeat_interleave(head_dim // 2)
+    sign = torch.tensor([-1.0, 1.0], dtype=torch.float32, device=device).repeat_interleave(head_dim // 2)
     return angle.cos().repeat(1, num_heads), (sign * angle.sin()).repeat(1, num_heads)
 
 
@@ -93,10 +95,10 @@ class TransformerLayer(nn.Module):
         super().__init__()
         self.local = LocalMixing(hidden_size, convolution_width) if convolution_width else None
         self.num_heads, self.head_dim = num_heads, head_dim
-        self.attention_norm = nn.RMSNorm(hidden_size)
+        self.attention_norm = RMSNorm(hidden_size)
         self.query_key_value = nn.Linear(hidden_size, 3 * num_heads * head_dim, bias=False)
         self.attention_out = nn.Linear(num_heads * head_dim, hidden_size, bias=False)
-        self.perceptron_norm = nn.RMSNorm(hidden_size)
+        self.perceptron_norm = RMSNorm(hidden_size)
         self.perceptron = nn.Sequential(
             nn.Linear(hidden_size, intermediate_size), nn.GELU(), nn.Linear(intermediate_size, hidden_size)
         )
@@ -129,8 +131,13 @@ class TransformerLayer(nn.Module):
             # The gradient of `index_select` takes a third of the time of an index in brackets.
             hidden, mixed = (tensor.flatten(0, 1).index_select(0, wanted) for tensor in (hidden, mixed))
         hidden = hidden + self.attention_out(mixed)
+        return hidden + self._perceive(hidden)
+
+    def _perceive(self, hidden: Tensor) -> Tensor:
+        if not is_plain(self.perceptron, nn.Sequential):
+            return self.perceptron(self.perceptron_norm(hidden))
         first, activation, last = self.perceptron
-        return hidden + last(activation(normalised_linear(self.perceptron_norm, first, hidden)))  # type: ignore
+        return last(activation(normalised_linear(self.perceptron_norm, first, hidden)))
 
 
 class BidirectionalTransformer(nn.Module):
@@ -164,7 +171,7 @@ class BidirectionalTransformer(nn.Module):
         self.position_embedding = nn.Embedding(1 + (grid[0] if rotary else grid[0] * grid[1]), hidden_size)
         sizes = hidden_size, num_heads, head_dim, intermediate_size, convolution_width
         self.layers = nn.ModuleList(TransformerLayer(*sizes) for _ in range(num_layers))
-        self.norm = nn.RMSNorm(hidden_size)
+        self.norm = RMSNorm(hidden_size)
         self.project_out = nn.Linear(hidden_size, dim, bias=False)
 
     def enter(self, embedded: Tensor) -> tuple[Tensor, ...]:
@@ -172,7 +179,7 @@ class BidirectionalTransformer(nn.Module):
 
         With convolutions, which are not, the hidden states alone.
         """
-        hidden, positions = self.project_in(embedded), self.position_embedding.weight
+        hidden, positions = self.project_in(embedded), vectors(self.position_embedding, embedded.device)
         if self.rotary:
             columns = (embedded.shape[1] - 1) // self.rows
             positions = torch.cat((positions[:1], positions[1:].repeat_interleave(columns, 0)))

@@ -14,10 +14,11 @@ from transformers.utils import ModelOutput
 from .bidirectional_transformer import BidirectionalTransformer, eager_attention
 from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
-from .cpu_kernels import Enter, attention_for, layer_norm, rounded_rows, tabulated
+from .cpu_kernels import Enter, LayerNorm, attention_for, rounded_rows, tabulated
 from .distributed import mean_over_batch, place_in_batch
 from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
+from .plain import all_plain, is_plain, vectors
 from .precision import autocast
 from .scaler import Moment, enough_digits
 from .series_input import Series
@@ -84,7 +85,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         heads = config.num_attention_heads, config.head_dim
         sizes = config.hidden_size, config.num_hidden_layers, *heads, config.intermediate_size
         self.transformer = BidirectionalTransformer(grid, dim, *sizes, config.convolution_width, rotary)
-        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=1e-12))
+        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), LayerNorm(dim, eps=1e-12))
         if config.code_embedding in ("learned", "geometry"):
             positions = () if geometry else (self.num_codes,)
             self.logit_bias = nn.Parameter(torch.empty(*positions, self.codebook_size))
@@ -156,8 +157,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         codes: Tensor | None = None,
         strength: Tensor | None = None,
         generator: torch.Generator | None = None,
+        visible: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> MaskGITOutput:
-        """Masks codes at random and predicts them.
+        """Masks codes at random and predicts them; or, with `visible`, predicts and computes no loss.
 
         Args:
             values (*optional*): series `(batch, channels, length)`, as `encode` takes them, unless `codes` are given.
@@ -167,7 +170,15 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             strength (`torch.FloatTensor` of shape `(batch,)`, *optional*): how strongly each series was augmented, for
                 a prior that `knows_strength`; without it not at all.
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
+            visible (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): codes, and `codebook_size` in the
+                place of those that are masked.
+            wanted (`torch.LongTensor` of shape `(wanted,)`, *optional*): the indices in `visible.flatten()` of the codes
+                to predict; defaults to all.
         """
+        if visible is not None:
+            if wanted is None:
+                wanted = torch.arange(visible.numel(), device=visible.device)
+            return MaskGITOutput(logits=self._logits(visible, labels, wanted, self._enter))
         if codes is None:
             if values is None:
                 raise ValueError("forward needs values or codes, found neither")
@@ -181,7 +192,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         start, total = place_in_batch(len(codes), codes.device) if self.training else (0, len(codes))
         mine = slice(start, start + len(codes))
         if self.training:
-            keep = torch.rand(total, generator=generator, device=codes.device) >= self.config.label_dropout
+            drawn = torch.rand(total, generator=generator, dtype=torch.float32, device=codes.device)
+            keep = drawn >= self.config.label_dropout
             labels = torch.where(keep[mine], labels, self._null(labels))
         valid = None if self.config.sets is None else codes >= 0
         mask = training_mask(total, codes.shape[1], generator, codes.device, mine, valid)
@@ -203,33 +215,34 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
     def predict(self, codes: Tensor, known: Tensor, labels: Tensor) -> Tensor:
         """Logits `(batch, num_codes, codebook_size)` of every code given those that are `known`, and the class."""
         visible = codes.masked_fill(~known, self.codebook_size)
-        everywhere = torch.arange(codes.numel(), device=codes.device)
-        return self._logits(visible, labels, everywhere, self._enter).view(*codes.shape, -1)
+        return self(visible=visible, labels=labels).logits.view(*codes.shape, -1)
 
     def _enter(self, visible: Tensor, labels: Tensor, strength: Tensor | None = None) -> tuple[Tensor, ...]:
         """Embeds each sample's label and its `visible` codes `(batch, num_codes)`; `codebook_size` means masked."""
-        table, codebook = self.code_embedding.weight, self.tokenizer.quantizer.codebook
+        table = vectors(self.code_embedding, visible.device)
+        codebook = self.tokenizer.quantizer.codebook.to(table.dtype)
         if self.config.code_embedding == "codebook":
-            table = torch.cat((codebook.to(table.dtype), table))
+            table = torch.cat((codebook, table))
         if self.config.code_embedding == "geometry":
             table = F.pad(self.code_in(codebook).to(table.dtype), (0, 0, 0, 1)) + table
         embedded = F.embedding(visible, table)
         if self.position_embedding is not None:
-            embedded = embedded + self.position_embedding.weight
+            embedded = embedded + vectors(self.position_embedding, visible.device)
         embedded = self.embedding_norm(embedded)
         label = self.label_embedding(labels)
         if self.config.sets is not None:  # a class, and the set that it is of
             label = label + self.label_embedding(self._null(labels))
         if strength is not None:
-            label = label + strength[:, None] * self.strength_vector
+            label = label + strength[:, None].to(label.dtype) * self.strength_vector
         return self.transformer.enter(torch.cat((label[:, None], embedded), 1))
 
     def _null(self, labels: Tensor) -> Tensor:
         return torch.tensor(self.config.null_labels, device=labels.device)[labels]
 
     def _tabulated(self, num_samples: int, num_codes: int) -> Enter:
-        labels = len(self.label_embedding.weight) - 1
-        return tabulated(self._enter, num_samples, num_codes, self.codebook_size, labels)
+        if torch.compiler.is_compiling() or not all_plain(self):
+            return self._enter
+        return tabulated(self._enter, num_samples, num_codes, self.codebook_size, max(self.config.null_labels))
 
     def _logits(
         self, visible: Tensor, labels: Tensor, wanted: Tensor, enter: Enter, valid: Tensor | None = None
@@ -243,17 +256,16 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         num_codes = visible.shape[1]
         rows = wanted + wanted // num_codes + 1  # every sample has its class before its codes
         valid = None if valid is None else F.pad(valid, (1, 0), value=True)
-        linear, activation, norm = self.head
-        hidden = self.transformer(*enter(visible, labels), attention=attention, wanted=rows, valid=valid)
-        hidden = layer_norm(norm, activation(linear(hidden)))  # type: ignore[arg-type]
+        hidden = self.head(self.transformer(*enter(visible, labels), attention=attention, wanted=rows, valid=valid))
+        table = vectors(self.code_embedding, hidden.device)[:-1]
         if self.config.code_embedding == "learned":
             bias = self.logit_bias.index_select(0, wanted % num_codes)
-            return F.linear(hidden, self.code_embedding.weight[:-1]) + bias
+            return F.linear(hidden, table) + bias
         if self.config.code_embedding != "geometry":
             return self.to_logits(hidden)
         codebook = F.normalize(self.tokenizer.quantizer.codebook, dim=1)
         towards = self.log_sharpness.exp() * F.normalize(self.code_out(hidden).float(), dim=1)
-        return F.linear(hidden, self.code_embedding.weight[:-1], self.logit_bias) + F.linear(towards, codebook)
+        return F.linear(hidden, table, self.logit_bias) + F.linear(towards, codebook)
 
     @torch.no_grad()
     def generate(
@@ -280,7 +292,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
                 array holds indices; any other integer that is the index of one class and the name of another is
                 refused. `None` draws classes at the shares of the training split. `"null"` samples without a class,
                 which is worse and less steady, unless a class is called so.
-            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better.
+            num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better. Never more are
+                taken than there are codes.
             temperature (`float`, *optional*): randomness of the codes drawn; lower is more typical and less diverse.
             choice_temperature (`float`, *optional*): scale of the noise in the choice of the codes to keep.
             guidance_scale (`float`, *optional*): classifier-free guidance (Ho and Salimans, arXiv 2207.12598);
@@ -295,7 +308,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             batch_size (`int`, defaults to 256): samples at a time, to bound memory. Another size draws other series.
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
             precision (`str`, *optional*): `"no"` is float32, `"bf16"` is bfloat16, `"auto"` is bfloat16 where the
-                hardware multiplies it. Another precision draws other series.
+                hardware multiplies it. Another precision draws other series. A model that was cast to another dtype
+                than float32 computes in that.
 
         Returns:
             Series `(num_samples, channels, length)` in the units of the data, or the output above. They are float32,
@@ -319,9 +333,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         ids = label_ids(labels, num_samples, self.config, self.device, generator)
         length, moments = self._length_and_moments(ids)
         grid, kept = self.grid(length), []
+        decoding["num_steps"] = min(decoding["num_steps"], grid[0] * grid[1])
         shape = len(ids), self.config.tokenizer_config.num_channels, length
         values = torch.empty(shape, dtype=moments.dtype, device=self.device)
-        with autocast(self.device, precision or self.config.sampling_precision):
+        with autocast(self.device, precision or self.config.sampling_precision, self.dtype):
             # While all codes are masked, samples of a class are alike: their first prediction is made once.
             classes, which = ids.unique(return_inverse=True)
             everywhere = torch.arange(grid[0] * grid[1], device=self.device).repeat(len(classes), 1)
@@ -372,7 +387,11 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         if scale != 1:  # both passes as one
             visible, labels = visible.repeat(2, 1), torch.cat((labels, self._null(labels)))
             wanted = torch.cat((wanted, wanted + codes.numel()))
-        logits = self._logits(visible, labels, wanted.flatten(), enter).view(*wanted.shape, self.codebook_size)
+        if is_plain(self):
+            logits = self._logits(visible, labels, wanted.flatten(), enter)
+        else:
+            logits = self(visible=visible, labels=labels, wanted=wanted.flatten()).logits
+        logits = logits.view(*wanted.shape, self.codebook_size)
         if scale == 1:
             return logits
         conditional, null = logits.chunk(2)
