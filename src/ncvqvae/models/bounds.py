@@ -12,8 +12,8 @@ from transformers import PreTrainedConfig
 
 # By the names of the fields, nested ones alike: the most that each may be.
 MOST = {
-    "length": 2**22,
-    "working_length": 2**22,
+    "length": 2**24,
+    "working_length": 2**24,
     "num_channels": 2**14,
     "n_fft": 2**12,
     "downsampled_width": 2**16,

@@ -33,8 +33,10 @@ def label_ids(
     Raises:
         ValueError: for a class that the model does not know, an integer that may mean two, or a wrong number of them.
     """
-    if num_samples is not None and not (isinstance(num_samples, Integral) and 1 <= num_samples <= MOST_SAMPLES):
-        raise ValueError(f"num_samples must be at least 1, at most {MOST_SAMPLES} and whole, found {num_samples!r}")
+    if num_samples is not None and not (isinstance(num_samples, Integral) and num_samples <= MOST_SAMPLES):
+        raise ValueError(f"num_samples must be a whole number up to {MOST_SAMPLES}, found {num_samples!r}")
+    if num_samples is not None and num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, found {num_samples}")
     by_index = isinstance(labels, Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind in "iu")
     if hasattr(labels, "tolist"):
         labels = labels.tolist()

@@ -62,7 +62,8 @@ def read_json(path: Path) -> dict:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); {AGAIN}") from None
+        where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        raise ValueError(f"{path} is not JSON ({where}); {AGAIN}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds a {type(found).__name__} where an object belongs; {AGAIN}")
     return found
