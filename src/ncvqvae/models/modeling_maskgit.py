@@ -309,7 +309,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
             precision (`str`, *optional*): `"no"` is float32, `"bf16"` is bfloat16, `"auto"` is bfloat16 where the
                 hardware multiplies it. Another precision draws other series. A model that was cast to another dtype
-                than float32 computes in that.
+                or quantized computes as it is.
 
         Returns:
             Series `(num_samples, channels, length)` in the units of the data, or the output above. They are float32,
@@ -336,7 +336,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         decoding["num_steps"] = min(decoding["num_steps"], grid[0] * grid[1])
         shape = len(ids), self.config.tokenizer_config.num_channels, length
         values = torch.empty(shape, dtype=moments.dtype, device=self.device)
-        with autocast(self.device, precision or self.config.sampling_precision, self.dtype):
+        with autocast(self.device, precision or self.config.sampling_precision, self):
             # While all codes are masked, samples of a class are alike: their first prediction is made once.
             classes, which = ids.unique(return_inverse=True)
             everywhere = torch.arange(grid[0] * grid[1], device=self.device).repeat(len(classes), 1)

@@ -87,16 +87,18 @@ class Projector(nn.Module):
             layers.append(IterativeNorm(projector_dim))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, *views: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-        """A projection for each view, computed in `dtype`, that of the weights. The norms see one view at a time; the matrix products see all, so that the
-        weights, which are larger than the batch, are read once and their gradients are written once.
+    def forward(self, *views: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+        """A projection for each view; `dtype` is that of the weights.
+
+        The norms see one view at a time; the matrix products see all, so that the weights, which are larger than the
+        batch, are read once and their gradients are written once.
         """
         features = [torch.cat((latents.mean((2, 3)), latents.amax((2, 3))), 1).to(dtype) for latents in views]
         if not is_plain(self.layers, nn.Sequential):
-            return [self.layers(view) for view in features]
+            return tuple(self.layers(view) for view in features)
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 features = layer(torch.cat(features)).split([len(view) for view in views])
             else:
                 features = [layer(view) for view in features]
-        return list(features)
+        return tuple(features)
