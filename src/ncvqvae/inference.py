@@ -44,12 +44,19 @@ def load_checkpoint(checkpoint: str | Path) -> MaskGITForTimeSeriesGeneration | 
 def find_checkpoint(checkpoint: str | Path) -> str:
     """The name of a checkpoint for `from_pretrained`: `ncvqvae-base` is the one that comes with the package, wherever
     the working directory has no folder of that name; every other name stays as it is.
+
+    Raises:
+        ValueError: for `ncvqvae-base` in an installation that lacks it, before the Hub is asked for it.
     """
     if str(checkpoint) != BASE or Path(BASE).is_dir():
         return str(checkpoint)
     # In a wheel it lies in the package; a checkout has it in model_cards/.
     places = [Path(__file__).parent / BASE, Path(__file__).parents[2] / "model_cards" / BASE]
-    return str(next((place for place in places if place.is_dir()), BASE))
+    for place in places:
+        if place.is_dir():
+            return str(place)
+    remedy = "install ncvqvae again, or copy it into this folder from model_cards/ of the source"
+    raise ValueError(f"{BASE} should lie in this installation of ncvqvae, and does not: {remedy}")
 
 
 def is_tokenizer(checkpoint: str | Path) -> bool:
@@ -64,9 +71,6 @@ def load_model(kind: type[Model], checkpoint: str | Path) -> Model:
     name = find_checkpoint(checkpoint)
     if not Path(name).is_dir() and (name.count("/") > 1 or name.startswith((".", "/"))):
         raise ValueError(f"there is no folder {name}")
-    if name == BASE and not Path(name).is_dir():
-        remedy = "install ncvqvae again, or copy it into this folder from model_cards/ of the source"
-        raise ValueError(f"{BASE} should lie in this installation of ncvqvae, and does not: {remedy}")
     silence_transformers()
     if not torch.cuda.is_available():
         keep_freed_memory()

@@ -18,15 +18,13 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
 from helpers.places import TRAINING
 from helpers.processes import wait_until
 from helpers.tiny import SWEEP_RECIPE
-from ncvqvae.data.series import to_tensors
-from ncvqvae.data.ucr import load_ucr
-from ncvqvae.evaluation.fcn import save_fcn, train_fcn
 
 
 SWEEP = TRAINING / "sweep"
@@ -135,16 +133,21 @@ def test_a_wrong_slurm_setting_is_one_line(slurm, setting, message, capsys):
     assert capsys.readouterr().err == f"sweep: {message}\n"
 
 
+def commands_of(task):
+    """What runs below a process."""
+    for child in task.children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            yield child.cmdline()
+
+
 @pytest.mark.slow
-def test_a_slurm_task_makes_its_cell_and_goes_on_after_its_time(slurm, tmp_path, monkeypatch, capsys):
-    train = to_tensors(load_ucr("ItalyPowerDemand")["train"])
-    save_fcn(train_fcn(*train, 2, num_steps=20), tmp_path / "fcn" / "ItalyPowerDemand.safetensors", "ItalyPowerDemand")
+def test_a_slurm_task_goes_on_after_its_time_to_the_evaluation_of_its_cell(slurm, tmp_path, monkeypatch, capsys):
     out, stubs = tmp_path / "out", tmp_path / "stubs"
     stub(stubs, "sbatch", f'cp "$1" {tmp_path}/sent.sh; echo Submitted batch job 77')
     stub(stubs, "srun", 'while [[ $1 == --* ]]; do [[ $1 == --unbuffered ]] && shift || shift 2; done; exec "$@"')
     stub(stubs, "scontrol", f"echo $* >> {tmp_path}/requeued")
     monkeypatch.setenv("PATH", f"{stubs}{os.pathsep}{os.environ['PATH']}")
-    options = ["--seeds", 2, "--slurm", "gpus_per_node=1", "--fcn", tmp_path / "fcn"]
+    options = ["--seeds", 2, "--slurm", "gpus_per_node=1"]
     assert slurm(*options, "--dry-run") == 0
     assert slurm(*options) == 0
     assert "2 tasks submitted, the first as 77_0" in capsys.readouterr().out
@@ -153,22 +156,24 @@ def test_a_slurm_task_makes_its_cell_and_goes_on_after_its_time(slurm, tmp_path,
     cell = out / "ItalyPowerDemand" / "tiny" / "seed-1"
     ids = {"SLURM_JOB_ID": "79", "SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "1"}
 
-    def task():
-        command = ["bash", str(tmp_path / "sent.sh")]
-        return subprocess.Popen(command, env=os.environ | ids, start_new_session=True)
+    def run_until(condition):
+        """Runs the task until SLURM tells it that its time is over; it must then go back to the queue."""
+        (tmp_path / "requeued").unlink(missing_ok=True)
+        task = subprocess.Popen(["bash", str(tmp_path / "sent.sh")], env=os.environ | ids, start_new_session=True)
+        wait_until(lambda: condition(psutil.Process(task.pid)), task)
+        os.killpg(task.pid, signal.SIGUSR2)
+        wait_until((tmp_path / "requeued").exists)
+        assert (tmp_path / "requeued").read_text() == "requeue 77_1\n"
 
-    first = task()
-    wait_until(lambda: list((cell / "work").glob("*/checkpoint-*")), first)
+    run_until(lambda _: list((cell / "work").glob("*/checkpoint-*")))
     begun = (cell / "work" / "run.json").stat().st_mtime_ns
-    os.killpg(first.pid, signal.SIGUSR2)  # as SLURM does before a task's time is over
-    wait_until((tmp_path / "requeued").exists)
-    assert (tmp_path / "requeued").read_text() == "requeue 77_1\n"
     assert not (cell / "checkpoint").exists()
 
-    assert task().wait(600) == 0
+    # How a cell is evaluated is the same wherever it runs; see test_sweep.py.
+    run_until(lambda task: any("evaluate" in command for command in commands_of(task)))
     assert (cell / "work" / "run.json").stat().st_mtime_ns == begun  # a run that starts anew writes it
-    assert (cell / "report" / "report.md").is_file() and (cell / "checkpoint" / "model.safetensors").is_file()
-    assert not (cell / "partial").exists()
+    assert (cell / "checkpoint" / "model.safetensors").is_file() and not (cell / "partial").exists()
+    finish(cell)
     assert slurm(*options, "--dry-run") == 0
     assert "seed-1" not in (out / "jobs" / "slurm-tasks.sh").read_text()
 
