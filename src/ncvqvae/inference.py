@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterable
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 from huggingface_hub import get_token
+from huggingface_hub.errors import FileMetadataError
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
@@ -75,7 +77,8 @@ def load_model(kind: type[Model], checkpoint: str | Path) -> Model:
     if not torch.cuda.is_available():
         keep_freed_memory()
     try:
-        check_token()
+        if not Path(name).is_dir():
+            check_token()
         if "quantization_config" in _config(name):
             raise ValueError("its weights are quantized; load it with transformers' AutoModel")
         model = kind.from_pretrained(name, use_safetensors=True)
@@ -100,6 +103,8 @@ def _reason(error: BaseException) -> str:
         response = getattr(behind, "response", None)
         if getattr(response, "status_code", None) == 401 and get_token() is not None:
             return "the Hub refuses the token: it is wrong or has expired; run hf auth login, or hf auth logout"
+        if isinstance(behind, JSONDecodeError | FileMetadataError):
+            return "what answers in the Hub's place is none: perhaps a login page of this network"
         behind = behind.__cause__ or behind.__context__
     return first_line(error)
 

@@ -225,6 +225,8 @@ def demo(options: argparse.Namespace) -> None:
     from ..demo.app import LAUNCH, build_demo
     from ..inference import silence_transformers
 
+    if options.port is not None and not 1 <= options.port <= 65535:
+        raise ValueError(f"a port lies in 1 to 65535, found {options.port}")
     silence_transformers()
     build_demo(options.checkpoint).launch(server_port=options.port, **LAUNCH)
 
