@@ -2,7 +2,7 @@ DATASET ?= GunPoint
 UCR ?=
 REFERENCE ?= $(wildcard ../shared/bench/reference.py)
 
-.PHONY: setup demo test test-fast test-lowest .venv-lowest .venv-newest bench style quality cards clean
+.PHONY: setup demo test test-fast test-peer test-lowest .venv-lowest .venv-newest bench style quality cards clean
 
 setup: .venv/installed
 
@@ -26,6 +26,11 @@ test: setup
 # Without those that take a browser, kills, two processes, clean environments, or more than ten seconds.
 test-fast: setup
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST)
+
+# The tests that transformers runs on its own models, on ours; what of them is skipped is listed.
+test-peer: setup
+	if .venv/bin/python tests/peer/lay_out.py; then OMP_NUM_THREADS=1 .venv/bin/python -m pytest -o addopts= -q -rs \
+	  --tb=short -n auto --dist loadfile tests/peer/prior.py tests/peer/stage1.py $(PYTEST); fi
 
 # The inference install at the lowest and at the newest versions that pyproject.toml allows, whatever constraints.txt says:
 # each has PyTorch as PyPI has it, 5 GB with CUDA.
@@ -58,4 +63,4 @@ cards: setup
 	.venv/bin/python -m ncvqvae.hub.refresh model_cards/*/
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest runs ncvqvae-*/ samples.png reconstructions.png training.png bench.json bench.png
+	rm -rf .venv .venv-lowest .venv-newest .peer runs ncvqvae-*/ samples.png reconstructions.png training.png bench.json bench.png

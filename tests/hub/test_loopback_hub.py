@@ -71,6 +71,24 @@ assert type(model).__module__.startswith("ncvqvae")
 torch.save([model.state_dict(), model.generate(4, generator=torch.Generator().manual_seed(0))], sys.argv[2])
 """
 
+SAVE_AND_PUSH = """
+import sys
+import ncvqvae
+import torch
+from huggingface_hub import snapshot_download
+from transformers import AutoModel
+folder, repo = sys.argv[1:]
+model = AutoModel.from_pretrained(folder)
+for number in range(3):
+    torch.nn.init.constant_(model.label_embedding.weight, number)
+    if number < 2:
+        model.save_pretrained(folder, push_to_hub=True, repo_id=repo)
+    else:
+        model.push_to_hub(repo)
+    again = AutoModel.from_pretrained(snapshot_download(repo))  # checked, as every local folder
+    assert torch.equal(again.label_embedding.weight, model.label_embedding.weight)
+"""
+
 DATASET = """
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 from huggingface_hub import HfApi
@@ -123,6 +141,12 @@ def test_what_is_published_is_what_main_and_the_tag_hold(hub, folder, tmp_path):
     assert contents(Path(tagged)).items() >= contents(folder).items()
     assert hub.commits("org/tiny") == 3  # its creation, and one for each upload that changed something
     assert set(hub.repos) == {("model", "org/tiny"), ("model", "someone/else")}
+
+
+def test_weights_go_up_with_their_digest_each_time(hub, folder, tmp_path):
+    run(SAVE_AND_PUSH, folder, "tester/tiny", environment=hub.environment(tmp_path))
+    files = hub.files("tester/tiny")
+    assert files["model.sha256"].decode().strip() == hashlib.sha256(files["model.safetensors"]).hexdigest()
 
 
 @pytest.mark.parametrize("step", ["lfs", "commit"])

@@ -1,13 +1,15 @@
 """How stage 1 is trained: two branches, reconstruction and a non-contrastive objective."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers.utils import ModelOutput
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_ncvqvae import NCVQVAEConfig
 from .distributed import BatchNorm2d, gather_batch, mean_over_batch
@@ -47,6 +49,16 @@ class NCVQVAEForPreTrainingOutput(ModelOutput):
     codes: Tensor | None = None
 
 
+class Branch(GradientCheckpointingLayer):
+    """Runs a part of a model, of which nothing is kept for the backward pass under activation checkpointing.
+
+    It stands beside the networks and not around them, since names of parameters do not change.
+    """
+
+    def forward(self, part: Callable, *inputs: Tensor | int) -> Any:
+        return part(*inputs)
+
+
 class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
     """The tokenizer, the projector and the losses of NC-VQVAE (Mathisen et al., arXiv 2408.16613, section 3).
 
@@ -58,6 +70,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
     _auto_class = "AutoModelForPreTraining"  # so that a save carries the code
     _keys_to_ignore_on_load_missing = [r"^projector\."]  # which never travels
     _keys_to_ignore_on_load_unexpected = NCVQVAEModel._keys_to_ignore_on_load_unexpected
+    supports_gradient_checkpointing = True
 
     def __init__(self, config: NCVQVAEConfig):
         super().__init__(config)
@@ -67,17 +80,23 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         if config.ssl_objective is not None:
             whitened = OBJECTIVES[config.ssl_objective].whitened
             self.projector = Projector(config.code_size, config.projector_dim, iterative_norm=whitened)
+        self.branch = Branch()
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         values: Tensor,
         augmented_values: Tensor | None = None,
         generator: torch.Generator | None = None,
+        return_loss: bool = True,
+        **kwargs: object,
     ) -> NCVQVAEForPreTrainingOutput:
         """The losses of a batch; both views are `(batch, channels, length)` in the units of the data.
 
         `generator` draws what the codebook needs (start and revival). Without `augmented_values` there is one branch.
+        With `return_loss=False` the output has the losses and not their sum; with `return_dict=False` it is a tuple.
+        Other arguments, such as labels and further columns of a batch, are ignored.
 
         Raises:
             ValueError: for series of another shape than the model's, or a training step without the second view where
@@ -93,8 +112,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         moments = moments_of(values, None, None, config.scale_each)
         working = tokenizer.to_working(tokenizer.scale(values, moments))
         spectrogram = tokenizer.time_frequency(working)
-        quantization = tokenizer.quantizer(tokenizer.encode_spectrogram(spectrogram), generator)
-        reconstruction, decoded = tokenizer.decode_latents(quantization.quantized, working.shape[-1])
+        quantization = tokenizer.quantizer(self._pass(tokenizer.encode_spectrogram, spectrogram), generator)
+        reconstruction, decoded = self._pass(tokenizer.decode_latents, quantization.quantized, working.shape[-1])
         losses = {
             "time_loss": F.mse_loss(reconstruction, working),
             "spectrogram_loss": F.mse_loss(decoded, spectrogram),
@@ -109,7 +128,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
             means = mean_over_batch(*[losses[name] for name in names], count=len(values))
             losses |= dict(zip(names, means, strict=True))
         return NCVQVAEForPreTrainingOutput(
-            loss=sum(self._weights[name] * value for name, value in losses.items()),
+            loss=sum(self._weights[name] * value for name, value in losses.items()) if return_loss else None,
             **losses,
             perplexity=quantization.perplexity,
             usage=quantization.usage,
@@ -124,8 +143,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
         working = tokenizer.to_working(tokenizer.scale(augmented_values, moments))
         spectrogram = tokenizer.time_frequency(working)
         with frozen_running_statistics(tokenizer):
-            latents = tokenizer.encode_spectrogram(spectrogram)
-            reconstruction, decoded = tokenizer.decode_latents(latents, working.shape[-1])
+            latents = self._pass(tokenizer.encode_spectrogram, spectrogram)
+            reconstruction, decoded = self._pass(tokenizer.decode_latents, latents, working.shape[-1])
         losses = {
             "augmented_time_loss": F.mse_loss(reconstruction, working),
             "augmented_spectrogram_loss": F.mse_loss(decoded, spectrogram),
@@ -136,6 +155,14 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
                 projections = [gather_batch(view) for view in projections]
             losses["ssl_loss"] = OBJECTIVES[self.config.ssl_objective].loss(*projections)
         return losses
+
+    def _pass(self, part: Callable, hidden: Tensor, *sizes: int) -> Any:
+        """`part(hidden, *sizes)`, a pass through one of the networks; see `Branch`."""
+        if not self.branch.gradient_checkpointing:
+            return part(hidden, *sizes)
+        # PyTorch's reentrant checkpoints give no gradient to weights unless an input has one.
+        hidden = hidden if hidden.requires_grad else hidden.detach().requires_grad_()
+        return self.branch(computed_again(part, self.tokenizer), hidden, *sizes)
 
     @property
     def _weights(self) -> dict[str, float]:
@@ -177,7 +204,7 @@ def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
     Evaluation sees original series and quantized latents only, so the statistics of the augmented branch (other
     series, continuous latents) have no place in the running ones. In the reference they mix.
     """
-    norms = [m for m in module.modules() if isinstance(m, BatchNorm2d)]
+    norms = _norms(module)
     for norm in norms:
         norm.track_running_stats = False
     try:
@@ -185,3 +212,34 @@ def frozen_running_statistics(module: nn.Module) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.track_running_stats = True
+
+
+@contextmanager
+def restored_running_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch norm does all that it does in training; then its running statistics are what they were before."""
+    before = [(buffer, buffer.clone()) for norm in _norms(module) for buffer in norm.buffers()]
+    try:
+        yield
+    finally:  # a computation for the backward pass ends with an exception, once it has all that is missing
+        for buffer, value in before:
+            buffer.data.copy_(value)  # unseen by autograd, as batch norm's own updates are
+
+
+def computed_again(part: Callable, module: nn.Module) -> Callable:
+    """`part`, which the backward pass computes again, and which updates running statistics of `module` but once."""
+    tracked = all(norm.track_running_stats for norm in _norms(module))
+    passes = 0
+
+    def run(*inputs: Any) -> Any:
+        nonlocal passes
+        passes += 1
+        if passes == 1:
+            return part(*inputs)
+        with (restored_running_statistics if tracked else frozen_running_statistics)(module):
+            return part(*inputs)
+
+    return run
+
+
+def _norms(module: nn.Module) -> list[BatchNorm2d]:
+    return [part for part in module.modules() if isinstance(part, BatchNorm2d)]

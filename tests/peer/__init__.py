@@ -1,0 +1,1 @@
+"""transformers' own tests of models, on ours: `make test-peer`."""
