@@ -15,7 +15,7 @@ from datasets.exceptions import DatasetsError
 from torch import Tensor
 
 from ..runtime import one_line
-from .files import read_archive, read_arrays
+from .files import read_arff, read_arrays, read_ts
 from .from_arrays import Opened, from_arrays
 from .from_tables import from_arrow, from_dataset, from_frame
 from .labels import label_names
@@ -26,8 +26,8 @@ from .text import read_text
 
 Source: TypeAlias = str | Path | np.ndarray | Tensor | Sequence | pd.DataFrame | pa.Table | Dataset | DatasetDict
 
-TEXTS, ARCHIVES = (".csv", ".tsv", ".txt"), (".ts", ".arff")
-ENDINGS = (*TEXTS, *(f"{ending}.gz" for ending in TEXTS), ".parquet", ".npy", ".npz", *ARCHIVES)
+TEXTS = (".csv", ".tsv", ".txt")
+ENDINGS = (*TEXTS, *(f"{ending}.gz" for ending in TEXTS), ".parquet", ".npy", ".npz", ".ts", ".arff")
 HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 
@@ -91,8 +91,10 @@ def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Sequence | None
     if kind.removesuffix(".gz") in TEXTS:
         table, told = read_text(path, layout)
         return table, None, told
-    if kind in ARCHIVES:
-        return *read_archive(path), [f"read from {path.name}"]
+    if kind == ".ts":
+        return read_ts(path)
+    if kind == ".arff":
+        return *read_arff(path, layout.label), [f"read from {path.name}"]
     if kind == ".npz":
         return *read_arrays(path), []
     if kind == ".npy":
