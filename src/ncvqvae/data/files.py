@@ -83,7 +83,7 @@ def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     with _explained(path), np.load(path) as arrays:
         if "values" not in arrays:
             raise ValueError(f"it holds {', '.join(arrays) or 'nothing'}: call the series values and classes labels")
-        return arrays["values"], arrays["labels"] if "labels" in arrays else None
+        return arrays["values"], arrays.get("labels")
 
 
 def read_ts(path: Path) -> tuple[list[np.ndarray], list[str] | None, list[str]]:

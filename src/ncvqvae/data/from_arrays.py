@@ -120,7 +120,7 @@ def _as_numpy(values: Any) -> np.ndarray:
         values = values.detach().cpu()
         values = values.float() if values.dtype == torch.bfloat16 else values
     if isinstance(values, np.ma.MaskedArray):
-        return values.astype(np.float64).filled(np.nan)
+        return np.ma.filled(values.astype(np.float64), np.nan)
     array = np.asarray(values)
     if array.dtype == object:
         try:

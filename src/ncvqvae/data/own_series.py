@@ -115,7 +115,8 @@ def describe(dataset: Dataset) -> str:
     else:
         names = dataset.features["label"].names
         shares = [f"{name}: {int((labels == index).sum())}" for index, name in enumerate(names[:10])]
-        said.append(f"{len(names)} class{'es' if len(names) != 1 else ''} ({', '.join(shares)}{', ...' if len(names) > 10 else ''})")
+        classes = "1 class" if len(names) == 1 else f"{len(names)} classes"
+        said.append(f"{classes} ({', '.join(shares)}{', ...' if len(names) > 10 else ''})")
     return ", ".join(said + [dataset.info.description] * bool(dataset.info.description))
 
 
@@ -223,5 +224,7 @@ def _about(part: Opened) -> list[str]:
     said += part.told
     for why in dict.fromkeys(columns.left_out.values()):
         names = [name for name, reason in columns.left_out.items() if reason == why]
-        said.append(f"without {some(names)}: {why if len(names) == 1 else why.replace('it ', 'each ', 1)}")
+        alone = names if len(names) < 4 else []
+        said += [f"without {name}: {why}" for name in alone]
+        said += [f"without {some(names)}: {why.replace('it ', 'each ', 1)}"] * (not alone)
     return said

@@ -63,7 +63,8 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
 
 def _lines(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
     """The lines without empty ones, the comments (the last before all lines first), and the separator of Excel."""
-    lines, comments = [], [""]
+    lines: list[str] = []
+    comments = [""]
     for line in text.splitlines():
         if line.startswith("#"):
             comments = [line, *comments] if not lines else [*comments, line]
@@ -76,7 +77,7 @@ def _lines(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
     lines = lines[1:] if said else lines
     if not lines:
         raise ValueError(f"{path} is empty")
-    return lines, comments, said and said[1]
+    return lines, comments, said[1] if said else None
 
 
 def _decode(path: Path) -> tuple[str, list[str]]:
