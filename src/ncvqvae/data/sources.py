@@ -44,20 +44,37 @@ def ending(path: Path) -> str:
 def arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """What was given of the `OPTIONS`, as arguments of `load_series`.
 
-    `None`, blank text, and a switch that is off are not given. A choice may be `"yes"` or `"no"`; other text is none.
+    `None`, blank text, and a switch that is off are not given. Numbers may be text. A choice may be `"yes"` or `"no"`;
+    other text is none.
+
+    Raises:
+        ValueError: for text in the place of a number.
     """
     found = {}
     for name, option in OPTIONS.items():
         value = given.get(name)
         if isinstance(value, str):
             value = value.strip() or None
-        if option.kind == "choice" and isinstance(value, str):
-            value = {"yes": True, "no": False}.get(value)
-        if option.kind == "columns" and isinstance(value, str):
-            value = [one.strip() for one in value.split(",")]
+        if isinstance(value, str):
+            value = _of_text(name, option, value)
         if value is not None and not (option.kind == "switch" and not value):
             found[name] = value
     return found
+
+
+def _of_text(name: str, option: Option, text: str) -> Any:
+    match option.kind:
+        case "choice":
+            return {"yes": True, "no": False}.get(text)
+        case "columns":
+            return [one.strip() for one in text.split(",")]
+        case "count" | "number":
+            try:
+                return int(text) if option.kind == "count" else float(text)
+            except ValueError:
+                whole = "whole " * (option.kind == "count")
+                raise ValueError(f"{spelled(name)} takes a {whole}number, found {text!r}") from None
+    return text
 
 
 def spelled(name: str) -> str:

@@ -85,6 +85,11 @@ def _parse(text: str) -> Tensor:
     return torch.tensor(numbers)
 
 
+def as_it_is(text: str) -> str:
+    """A text with names of users' own, for Markdown to show as it is."""
+    return re.sub(r"([\\`*_<\[$~])", r"\\\1", text)
+
+
 def describe(checkpoint: str, config: MaskGITConfig) -> str:
     """A sentence or two on the series that a checkpoint generates."""
     tokenizer, names = config.tokenizer_config, list(config.id2label.values())
@@ -92,7 +97,7 @@ def describe(checkpoint: str, config: MaskGITConfig) -> str:
     channels = f" and {tokenizer.num_channels} channels, of which the pictures show the first" * (
         tokenizer.num_channels > 1
     )
-    shares = [f"{name} ({share:.0%})" for name, share in zip(names, config.label_shares or [], strict=True)]
+    shares = [f"{as_it_is(name)} ({share:.0%})" for name, share in zip(names, config.label_shares or [], strict=True)]
     classes = ", ".join(shares[:10]) + f" and {len(names) - 10} more" * (len(names) > 10)
     return (
         f"**{Path(checkpoint).name}**{origin}: series of {tokenizer.length} samples{channels}. "

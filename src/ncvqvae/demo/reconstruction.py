@@ -8,7 +8,7 @@ import torch
 from ..data.sources import ENDINGS, OPTIONS, spelled
 from ..inference import in_batches
 from .handlers import GPU, PROGRESS, messages, written
-from .inputs import load, read_given
+from .inputs import as_it_is, load, read_given
 from .plots import codes_figure, reconstruction_figure
 
 
@@ -43,14 +43,11 @@ def _option(name: str) -> gr.components.Component:
     kind, info = OPTIONS[name]
     about: dict[str, Any] = {"label": spelled(name), "info": info}
     match kind:
-        case "column" | "columns":
-            return gr.Textbox("", **about)
-        case "count" | "number":
-            return gr.Number(None, precision=0 if kind == "count" else None, **about)
         case "choice":
             return gr.Radio(["not said", "yes", "no"], value="not said", **about)
         case "switch":
             return gr.Checkbox(False, **about)
+    return gr.Textbox("", **about)  # for numbers too: Gradio shows, and sends, 0 for one that nobody gave
 
 
 @GPU
@@ -66,9 +63,9 @@ def reconstruct(
     channel_column: str = "",
     channels_last: str = "",
     day_first: str = "",
-    missing_value: float | None = None,
-    window: int | None = None,
-    stride: int | None = None,
+    missing_value: str = "",
+    window: str = "",
+    stride: str = "",
     drop_rare_classes: bool = False,
     progress: gr.Progress = PROGRESS,
 ) -> list:
@@ -89,6 +86,6 @@ def reconstruct(
     titles = [f"{name}, error {error:.2g}" for name, error in zip(names, errors.tolist(), strict=True)]
     said = (
         f"{len(values)} series, mean squared error {errors.mean():.2g}, where 1 is the variance of the training data."
-    ) + f" Read: {read}." * bool(read)
+    ) + f" Read: {as_it_is(read)}." * bool(read)
     pictures = reconstruction_figure(values, again, titles), codes_figure(codes, config.latent_shape, names)
     return [said, *pictures, written("reconstructed.csv", again, labels)]
