@@ -18,6 +18,7 @@ from helpers.tiny import TINY, TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
 from ncvqvae.data.files import write_series
 from ncvqvae.data.own_series import read_series
+from ncvqvae.data.sources import ENDINGS, OPTIONS
 from ncvqvae.training.run_folder import save
 
 
@@ -87,6 +88,34 @@ def test_an_uploaded_file_is_reconstructed(client, model, tmp_path):
         assert len(pictures) == 2 and all(map(is_picture, pictures))
 
 
+def test_a_file_is_read_with_the_options_of_the_command_line(client, model, tmp_path):
+    values = torch.linspace(0, 1, 120).view(3, 1, 40) ** 2
+    days = [f"{day:02}.{month:02}.2024 12:00" for month in (1, 2, 3, 4, 5) for day in range(1, 25)]
+    numbers = [f"{value:.6f}".replace(".", ",") for value in values.flatten()]
+    rows = [f"{day};{number};7" for day, number in zip(days, numbers, strict=True)]
+    (tmp_path / "log.CSV").write_text("\n".join(["Zeit;Wert;Kanal", *reversed(rows)]), encoding="utf-8-sig")
+    ask = {"file": gradio_client.handle_file(tmp_path / "log.CSV"), "api_name": "/reconstruct"}
+    how = {"time_column": "Zeit", "value_columns": "Wert", "window": 40}
+    assert "add --day-first" in message(client, **ask, **how)
+    said, *_, csv = client.predict(**ask, **how, day_first="yes")
+    torch.testing.assert_close(read_series(csv)[0], model.reconstruct(values), rtol=1e-3, atol=1e-3)
+    assert "Read: 3 windows, cut from 1 series, of 40 samples" in said and "with decimal commas" in said
+    assert "without Kanal: it was not asked for" in said
+    assert message(client, **ask, window="wide") == "--window takes a whole number, found 'wide'"
+    asked = message(client, text="1 2 3", window=40, api_name="/reconstruct")
+    assert asked == "--window is for a file: upload one"
+
+
+def test_every_kind_of_file_can_be_uploaded_and_every_option_of_the_command_line_given(client):
+    asked = {
+        one["parameter_name"]
+        for one in client.view_api(return_format="dict")["named_endpoints"]["/reconstruct"]["parameters"]
+    }
+    assert asked == {"checkpoint", "file", "text", *OPTIONS}
+    (file,) = (one for one in client.config["components"] if one["props"].get("label") == "File")
+    assert tuple(file["props"]["file_types"]) == ENDINGS
+
+
 def test_pasted_numbers_are_reconstructed(client, model):
     values = torch.randn(2, 1, 40)
     text = "[" + "\n".join(", ".join(map(str, series.tolist())) for series in values[:, 0]) + "]"
@@ -112,12 +141,12 @@ def test_what_is_wrong_is_said_in_one_line(client, tmp_path):
 
 
 def test_another_checkpoint_is_loaded(client, pretraining_model, tmp_path):
-    names = dict(id2label={0: "a", 1: "b", 2: "c"}, label_shares=[0.2, 0.2, 0.6], sampling_steps=3)
+    names = dict(id2label={0: "$5_$", 1: "<b>", 2: "c"}, label_shares=[0.2, 0.2, 0.6], sampling_steps=3)
     other = MaskGITForTimeSeriesGeneration.from_tokenizer(pretraining_model.tokenizer, **TINY_PRIOR | names)
     save(other, tmp_path / "other")
     about, classes, steps, *_ = client.predict(str(tmp_path / "other"), api_name="/load")
-    assert "**other**" in about and "c (60%)" in about and steps == 3
-    assert [name for name, _ in classes["choices"]] == ["all classes", "a", "b", "c"]
+    assert "**other**" in about and r"\$5\_\$ (20%), \<b> (20%), c (60%)" in about and steps == 3
+    assert [name for name, _ in classes["choices"]] == ["all classes", "$5_$", "<b>", "c"]
     *_, csv = client.predict(str(tmp_path / "other"), label="c", num_samples=2, api_name="/generate")
     assert read_series(csv)[1] == ["c", "c"]
 

@@ -95,6 +95,16 @@ def test_generation_is_the_models_own_with_labels_at_the_shares_of_the_training_
     assert not torch.equal(generate(model, 304, wanted, seed=4)[1], generate(model, 304, wanted, seed=3)[1])
 
 
+def test_no_class_is_asked_for_even_where_a_class_is_called_null(model, monkeypatch):
+    unnamed = generate(model, 20, "null", seed=1)[:2]
+    monkeypatch.setattr(model.config, "id2label", {0: "down", 1: "null"})
+    monkeypatch.setattr(model.config, "label2id", {"down": 0, "null": 1})
+    values, codes, labels = generate(model, 20, "null", seed=1)
+    assert torch.equal(values, unnamed[0]) and torch.equal(codes, unnamed[1]) and labels.unique().tolist() == [2]
+    assert not torch.equal(values, generate(model, 20, torch.ones(20, dtype=torch.long), seed=1)[0])
+    assert model.generate(labels=labels, return_labels=True).labels.tolist() == [2] * 20
+
+
 def test_series_as_smooth_as_reconstructions_are_no_copies_but_decoded_training_series_are(model, dataset, networks):
     (train, test), network = (to_tensors(dataset[name]) for name in ("train", "test")), FCN(1, 2, 0.0, 1.0).eval()
     comparison = Comparison(train, test, 2, network)

@@ -10,14 +10,18 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 KINDS = (
-    "a .csv, .tsv, .parquet, .npy, .npz, .ts or .arff file, a folder of save_to_disk, or ORG/NAME or "
+    "a .csv, .tsv, .txt, .parquet, .npy, .npz, .ts or .arff file, a folder of save_to_disk, or ORG/NAME or "
     "ORG/NAME:CONFIG on the Hub"
 )
-# The arguments of `load_series` that are options of a command, by name.
-READING = (
-    *("label_column", "id_column", "time_column", "value_columns", "channel_column", "channels_last", "day_first"),
-    *("missing_value", "window", "stride", "drop_rare_classes"),
-)
+# What argparse needs to know of each kind of option.
+KINDS_OF_OPTIONS: dict[str, dict[str, Any]] = {
+    "column": {"metavar": "NAME"},
+    "columns": {"metavar": "NAMES"},
+    "count": {"metavar": "N", "type": int},
+    "number": {"metavar": "X", "type": float},
+    "choice": {"action": argparse.BooleanOptionalAction},
+    "switch": {"action": "store_true", "default": None},
+}
 
 
 def add_data_options(add: Callable) -> None:
@@ -35,37 +39,26 @@ def add_data_options(add: Callable) -> None:
 
 def add_reading_options(add: Callable) -> None:
     """Options that say how the user's own series are read."""
-    column = {"metavar": "NAME", "default": None}
-    add("--label-column", help="column of the classes (default: label, if there is one)", **column)
-    add("--id-column", help="column that says which series a row belongs to (default: id, series, ...)", **column)
-    add("--time-column", help="column of the times of the rows (default: time, timestamp, ...)", **column)
-    add("--value-columns", metavar="NAMES", help="columns of the values, with commas (default: all other columns)")
-    add("--channel-column", help="column that says which channel a row's value belongs to", **column)
-    add("--channels-last", action="store_true", default=None, help="arrays are (series, length, channels)")
-    add(
-        "--day-first",
-        action=argparse.BooleanOptionalAction,
-        help="dates such as 10/01/2020 name the day first, or with --no-day-first the month",
-    )
-    add("--missing-value", type=float, metavar="X", help="a number that stands for a missing value, such as -9999")
-    add("--window", type=int, metavar="N", help="cut series into windows of N samples (default: whole series)")
-    add("--stride", type=int, metavar="N", help="samples from one window's start to the next (default: --window)")
-    add("--drop-rare-classes", action="store_true", default=None, help="leave out classes with one training series")
+    from ..data.sources import OPTIONS, spelled
+
+    for name, option in OPTIONS.items():
+        add(spelled(name), help=option.help, **KINDS_OF_OPTIONS[option.kind])
 
 
 def reading(options: argparse.Namespace) -> dict[str, Any]:
     """What was given of `add_reading_options`, as arguments of `load_series`."""
-    given = {name: getattr(options, name) for name in READING if getattr(options, name) is not None}
-    if "value_columns" in given:
-        given["value_columns"] = [name.strip() for name in given["value_columns"].split(",")]
-    return given
+    from ..data.sources import arguments
+
+    return arguments(vars(options))
 
 
 def refuse_without_data(options: argparse.Namespace, *others: str) -> None:
     """Raises `ValueError` where `--data` is not given, but options of it are: those of reading, or the `others`."""
+    from ..data.sources import spelled
+
     given = [*reading(options), *(name for name in others if getattr(options, name) is not None)]
     if options.data is None and given:
-        raise ValueError(f"--{given[0].replace('_', '-')} is for series of your own; name them with --data")
+        raise ValueError(f"{spelled(given[0])} is for series of your own; name them with --data")
 
 
 def load_splits(options: argparse.Namespace) -> "tuple[str, DatasetDict]":
@@ -88,7 +81,7 @@ def load_own(options: argparse.Namespace) -> "tuple[str, DatasetDict]":
     from datasets import Dataset, DatasetDict
 
     from ..data.own_series import describe, load_series
-    from ..data.readers import ENDINGS
+    from ..data.sources import ENDINGS, ending
     from ..runtime import process_state
 
     data = load_series(options.data, test=options.test, **reading(options))
@@ -100,4 +93,5 @@ def load_own(options: argparse.Namespace) -> "tuple[str, DatasetDict]":
         for name, part in data.items():
             print(f"{name}: {describe(part)}")
     path = Path(options.data).absolute()
-    return (path.stem if path.suffix in ENDINGS else path.name).replace(":", "-"), data
+    name = path.name[: -len(ending(path))] if ending(path) in ENDINGS else path.name
+    return name.replace(":", "-"), data

@@ -122,7 +122,7 @@ def convert(
     read: Reader,
     label: str | None,
     ids: dict[object, int],
-    padded: bool,
+    end: int | None,
     length: int | None,
     window: int | None,
     stride: int | None,
@@ -134,7 +134,7 @@ def convert(
 
     `sources` names the column of the series' numbers, if the dataset holds windows already. `double` keeps float64.
     """
-    filled = [fill_series(series, padded, length) for series in read(table)]
+    filled = [fill_series(series, end, length) for series in read(table)]
     cut = [windows(series, window, stride) if window else [series] for series in filled]
     counts = [len(parts) for parts in cut]
     stacked = np.stack([part for parts in cut for part in parts])

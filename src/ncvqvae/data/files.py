@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,6 +18,9 @@ from torch import Tensor
 
 from ..runtime import one_line, whole_file
 
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS = (".csv", ".npz", ".parquet")
 FORMULA = re.compile(r"[=+@\t\r-]")
@@ -75,24 +78,50 @@ def _no_formula(label: str) -> str:
     return f"'{label}" if FORMULA.match(label) and not NUMBER.fullmatch(label) else label
 
 
-def read_arrays(path: Path) -> tuple[np.ndarray, list[str] | None]:
+def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """`values` and `labels` of an npz file. Raises `ValueError` for one that is damaged or lacks values."""
     with _explained(path), np.load(path) as arrays:
-        labels = [str(label) for label in arrays["labels"]] if "labels" in arrays else None
-        return arrays["values"], labels
+        if "values" not in arrays:
+            raise ValueError(f"it holds {', '.join(arrays) or 'nothing'}: call the series values and classes labels")
+        return arrays["values"], arrays.get("labels")
 
 
-def read_archive(path: Path) -> tuple[list[np.ndarray], list[str] | None]:
-    """The series `(channels, length)` and the classes of an archive's `.ts` or `.arff` file, read by aeon."""
-    from aeon.datasets import load_from_arff_file, load_from_ts_file
+def read_ts(path: Path) -> tuple[list[np.ndarray], list[str] | None, list[str]]:
+    """The series `(channels, length)` and the classes of an archive's `.ts` file, read by aeon, and what is told."""
+    from aeon.datasets import load_from_ts_file
 
     with _explained(path):
-        if path.suffix.lower() == ".ts":
-            series, labels, about = load_from_ts_file(str(path), return_meta_data=True)
-            labels = labels if about["classlabel"] else None  # else there are none, or numbers to predict
-        else:
+        series, labels, about = load_from_ts_file(str(path), return_meta_data=True)
+        if not len(series):
+            raise ValueError("it has no line of series below @data")
+    told = [f"read from {path.name}"]
+    if about["targetlabel"]:
+        told.append("without the targets: they are numbers to predict, no classes")
+    labels = list(labels) if about["classlabel"] else None
+    return [np.asarray(one, dtype=np.float64) for one in series], labels, told
+
+
+def read_arff(path: Path, label: str | None) -> "tuple[list[np.ndarray] | pd.DataFrame, list[str] | None]":
+    """The series `(channels, length)` and classes of an archive's `.arff` file of several channels, read by aeon, or
+    the table of one without, read by scipy; there the column of classes is `label`, if the caller names none.
+    """
+    import pandas as pd
+    from aeon.datasets import load_from_arff_file
+    from scipy.io.arff import ArffError, loadarff
+
+    with _explained(path):
+        if re.search(r"^\s*@attribute\s.*\brelational\b", path.read_text(), re.IGNORECASE | re.MULTILINE):
             series, labels = load_from_arff_file(str(path))
-        return [np.asarray(one, dtype=np.float64) for one in series], None if labels is None else list(labels)
+            return list(np.asarray(series, dtype=np.float64)), list(labels)
+        try:
+            rows, about = loadarff(str(path))
+        except (ArffError, NotImplementedError, IndexError) as error:
+            raise ValueError(str(error)) from None
+    table = pd.DataFrame(rows)
+    words = [name for name, kind in zip(about.names(), about.types(), strict=True) if kind == "nominal"]
+    for name in words:
+        table[name] = table[name].str.decode("utf-8").replace("?", None)
+    return table.rename(columns={words[0]: "label"} if len(words) == 1 and label is None else {}), None
 
 
 @contextlib.contextmanager

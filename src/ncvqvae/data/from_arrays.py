@@ -42,12 +42,15 @@ def from_arrays(values: Any, labels: Sequence | None, layout: Layout, told: list
     """
     if layout.named or layout.values:
         raise ValueError(f"arrays have no columns, so there is no column {(layout.named or layout.values)[0]!r}")
-    axes = "series, length, channels" if layout.channels_last else "series, channels, length"
     arrays = _as_arrays(values, layout)
     if not told:
-        source = "a list of arrays" if isinstance(values, list | tuple) else "an array"
-        shape = ("series, length" if np.ndim(values) == 2 else axes) if source == "an array" else axes[8:]
-        told = [f"read from {source} ({shape})"]
+        axes = ["length", "channels"] if layout.channels_last else ["channels", "length"]
+        if isinstance(values, list | tuple):
+            told = [f"read from a list of arrays ({', '.join(axes)})"]
+        else:
+            recording = layout.window is not None and values.ndim < (3 if layout.channels_last else 2)
+            axes = axes if values.ndim == 3 or (recording and values.ndim == 2) else ["length"]
+            told = [f"read from an array ({', '.join(axes if recording else ['series', *axes])})"]
     return of_arrays(arrays, None if labels is None else label_names(labels, len(arrays)), told)
 
 
@@ -100,7 +103,8 @@ def _as_arrays(values: Any, layout: Layout) -> np.ndarray | list[np.ndarray]:
     axes = {one.ndim + ragged for one in arrays}
     if not axes <= {2, 3}:
         found = sorted({one.shape for one in arrays})[0]
-        raise ValueError(f"values must be (series, length) or (series, channels, length), found {found}")
+        hint = "; cut one recording with --window" if axes == {1} else ""
+        raise ValueError(f"values must be (series, length) or (series, channels, length), found {found}{hint}")
     arrays = [one.swapaxes(-1, -2) if layout.channels_last and one.ndim + ragged == 3 else one for one in arrays]
     series = [np.atleast_2d(one if ragged else one[0]) for one in arrays]
     check_shapes([one.shape for one in series], len(arrays) if ragged else len(arrays[0]), layout.channels_last)
@@ -116,7 +120,7 @@ def _as_numpy(values: Any) -> np.ndarray:
         values = values.detach().cpu()
         values = values.float() if values.dtype == torch.bfloat16 else values
     if isinstance(values, np.ma.MaskedArray):
-        return values.astype(np.float64).filled(np.nan)
+        return np.ma.filled(values.astype(np.float64), np.nan)
     array = np.asarray(values)
     if array.dtype == object:
         try:

@@ -21,6 +21,7 @@ from .tables import recordings, with_index
 
 PEEKED = 1000  # rows that are looked at
 MOST_CHANNELS = 64  # more columns are hardly the channels of one time
+LEAST_SAMPLES = 16  # fewer columns are hardly the samples of many series
 
 
 def from_arrow(source: Any, layout: Layout, told: list[str]) -> Opened:
@@ -29,8 +30,10 @@ def from_arrow(source: Any, layout: Layout, told: list[str]) -> Opened:
     for place, one in enumerate(table.schema):
         column = table.column(place)
         if pa.types.is_dictionary(one.type):  # categories, which `datasets` cannot hold
-            column = pa.chunked_array([part.dictionary_decode() for part in column.chunks], one.type.value_type)
-        if column.type in (pa.string_view(), pa.large_string()):
+            column = column.unify_dictionaries().combine_chunks()
+            names = column.dictionary.cast(pa.string())
+            column = pa.DictionaryArray.from_arrays(column.indices, names).dictionary_decode()
+        elif column.type in (pa.string_view(), pa.large_string()):
             column = column.cast(pa.string())
         table = table.set_column(place, one.name, column)
     return from_dataset(Dataset(datasets.table.InMemoryTable(table)), layout, told)
@@ -54,7 +57,7 @@ def from_dataset(dataset: Dataset, layout: Layout, told: list[str]) -> Opened:
                 f"a label must be one name or number, found lists in the column {columns.label!r}; of one-hot labels "
                 "take the index of the largest"
             )
-        return Opened(dataset, columns, told, _names_of_channels(columns))
+        return Opened(dataset, columns, told + _of_lists(columns), _names_of_channels(columns))
     table: Any = dataset.with_format(None).to_pandas()
     known = dataset.features.get(columns.label) if columns.label else None
     if isinstance(known, ClassLabel):
@@ -82,7 +85,7 @@ def from_frame(table: pd.DataFrame, layout: Layout, told: list[str]) -> Opened:
         return _from_times(table, columns, layout, told)
     if columns.label:
         kept = kept.add_column(columns.label, label_names(table[columns.label]))
-    return Opened(kept, columns, told, _names_of_channels(columns))
+    return Opened(kept, columns, told + _of_lists(columns), _names_of_channels(columns))
 
 
 def _numbers_of_series(table: pd.DataFrame, columns: Columns) -> Dataset:
@@ -128,27 +131,35 @@ def _judged(columns: Columns, first: pa.Table, count: int, layout: Layout) -> Co
     channels, length = len(columns.values), len(columns.values[0])
     if channels > length or (count >= MANY_SERIES and length < FEW_SAMPLES):
         raise ValueError(question(names))
-    if layout.values is None and not name_samples(names) and count >= 4 * len(names) and len(names) <= MOST_CHANNELS:
-        (series,) = np.stack(list(reader(columns)(first))).reshape(len(first), 1, -1).swapaxes(0, 1)
-        if _smooth_from_row_to_row(series):
+    if layout.values is None and not name_samples(names):
+        many_rows = len(names) < LEAST_SAMPLES and count >= 10 * len(names)
+        if many_rows or (count >= 4 * len(names) <= 4 * MOST_CHANNELS and _smooth_from_row_to_row(columns, first)):
             if layout.window is None:
                 raise ValueError(question(names))
             return as_times(columns)
     return columns
 
 
-def _smooth_from_row_to_row(values: np.ndarray) -> bool:
-    """Whether a table `(rows, columns)` is much smoother from row to row than from column to column.
+def _smooth_from_row_to_row(columns: Columns, rows: pa.Table) -> bool:
+    """Whether some rows of a table are much smoother from row to row than from column to column.
 
     Each column is scaled first. Rows that are times have steps of a sixth to two thirds of those between columns, and
     series of the UCR archive, of up to `MOST_CHANNELS` samples, steps that are larger than those.
     """
+    values = np.stack([series.ravel() for series in reader(columns)(rows)])
     values = values[:, np.nanstd(values, 0) > 0]
     if values.shape[1] < 2:
         return False
     scaled = (values - np.nanmean(values, 0)) / np.nanstd(values, 0)
     down, across = (np.nanmedian(np.abs(np.diff(scaled, axis=axis))) for axis in (0, 1))
     return bool(down < 0.6 * across)
+
+
+def _of_lists(columns: Columns) -> list[str]:
+    names = [name for (name, *_) in columns.values]
+    if columns.rows != "lists" or names == ["values"]:  # that is what is expected
+        return []
+    return [f"read from {'columns' if len(names) > 1 else 'a column'} of lists ({some(names)})"]
 
 
 def _names_of_channels(columns: Columns) -> list[str] | None:

@@ -41,7 +41,7 @@ def label_names(labels: Iterable, count: int | None = None) -> list[str]:
     names = []
     for index, label in enumerate(labels):
         if is_missing(label):
-            raise ValueError(f"series {index} has no label; label all series or none")
+            raise ValueError(f"a series has no label: series {index}; label all series or none")
         names.append(label_name(label))
     if count is not None and len(names) != count:
         raise ValueError(f"each series needs a label, found {len(names)} labels for {count} series")
@@ -57,7 +57,7 @@ def is_missing(label: object) -> bool:
     text = label.decode(errors="replace") if isinstance(label, bytes) else label
     if isinstance(text, str):
         return text.strip() in ("nan", "NaN", "")
-    return bool(np.ndim(text) == 0 and pd.isna(text))
+    return pd.isna(text) is True  # of what is no scalar, it is an array
 
 
 def sort_labels(names: Iterable[str]) -> list[str]:

@@ -129,9 +129,9 @@ def _without_namesakes(rest: list[str], layout: Layout, found: Columns) -> list[
 
 def _of_series(found: Columns) -> Columns:
     """Leaves out the columns that say nothing where a row is a series."""
-    for kind, reason in {"id": "it names the rows", "time": "a row is a series", "channel": "a row is a series"}.items():
+    for kind in ("id", "time", "channel"):
         if name := getattr(found, kind):
-            found.left_out[name] = reason
+            found.left_out[name] = "it names the rows" if kind == "id" else "a row is a series"
             setattr(found, kind, None)
     return found
 
@@ -140,8 +140,7 @@ def _lists(kinds: Mapping[str, Kind], rest: list[str], layout: Layout) -> list[s
     if layout.values is not None and all(kinds.get(name) == "list" for name in layout.values):
         return list(layout.values)
     lists = [name for name in rest if kinds[name] == "list"]
-    alone = [name for name in ("values", "target") if name in lists]
-    return alone[:1] or sorted(lists, key=natural)
+    return next(([name] for name in ("values", "target") if name in lists), sorted(lists, key=natural))
 
 
 def _values(kinds: Mapping[str, Kind], rest: list[str], layout: Layout, found: Columns) -> list[str]:

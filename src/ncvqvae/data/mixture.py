@@ -133,7 +133,7 @@ def _read_table(file: Path) -> dict[str, Split]:
 
 
 def _scaled(series: Iterable[np.ndarray]) -> Dataset:
-    filled = [fill_series(one, padded=True) for one in series if np.isfinite(one).any(1).all()]
+    filled = [fill_series(one, end=None) for one in series if np.isfinite(one).any(1).all()]
     channels = [channel for one in filled for channel in one if len(channel) >= SHORTEST]
     every = np.concatenate(channels) if channels else np.ones(1)
     mean, deviation = every.mean(), every.std() or 1.0

@@ -29,7 +29,9 @@ NUMBERED = re.compile(r"(.*?)(\d+)")
 # 2020-01-31, 2020-01, 2020/1/31 12:00, 2020Q1, 2020_01, 12:00: such names sort as words and numbers.
 SORTABLE_TIME = re.compile(r"(19|20)\d\d[-/._ ]?[mqwMQW]?\d\d?\b.*|\d\d?:\d\d\b.*")
 DAY_OR_MONTH_FIRST = re.compile(r"\d\d?[-/.]\d\d?[-/.]\d{2,4}\b.*")
-CHANNELS = re.compile(r"(.*[ _])?(sensor|channel|chan|ch|electrode|emg|eeg|imu|acc|gyro?|mag|adc)[ _-]*", re.IGNORECASE)
+CHANNELS = re.compile(
+    r"(.*[ _])?(sensor|channel|chan|ch|electrode|emg|eeg|imu|acc|gyro?|mag|adc)[ _-]*", re.IGNORECASE
+)
 SAMPLES = re.compile(r"(.*[ _])?t[ _-]*|", re.IGNORECASE)
 FEW_SAMPLES = 8  # fewer columns or samples seem to be the channels of one time, and are asked about
 

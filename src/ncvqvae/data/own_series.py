@@ -115,7 +115,8 @@ def describe(dataset: Dataset) -> str:
     else:
         names = dataset.features["label"].names
         shares = [f"{name}: {int((labels == index).sum())}" for index, name in enumerate(names[:10])]
-        said.append(f"{len(names)} classes ({', '.join(shares)}{', ...' if len(names) > 10 else ''})")
+        classes = "1 class" if len(names) == 1 else f"{len(names)} classes"
+        said.append(f"{classes} ({', '.join(shares)}{', ...' if len(names) > 10 else ''})")
     return ", ".join(said + [dataset.info.description] * bool(dataset.info.description))
 
 
@@ -171,7 +172,9 @@ def _prepare(
     if len(channels) > 1:
         raise ValueError(f"the splits differ in their channels: {channels}")
     padded = all(one.padded for one in surveys.values())
-    sizes = {name: one.ends if padded else one.sizes for name, one in surveys.items()}
+    for one in surveys.values():
+        one.padded = padded
+    sizes = {name: one.lengths for name, one in surveys.items()}
     # A longer test series does not stretch those that are trained on.
     length = window or max(sizes["train"] if "train" in sizes else [size for part in sizes.values() for size in part])
     double = any(one.needs_double for one in surveys.values())
@@ -192,7 +195,7 @@ def _prepare(
             whole=not (window or surveys[name].num_missing or missing_value is not None or part.columns.channels_last),
             read=readers[name],
             ids=ids,
-            padded=padded,
+            end=None if padded else max(sizes[name]),
             length=None if window else length,
             window=window,
             stride=stride or window,
@@ -219,5 +222,9 @@ def _about(part: Opened) -> list[str]:
         names = [name for channel in columns.values for name in (channel[0], channel[-1])]
         said.append(f"read from a table with a series in each row ({names[0]} ... {names[-1]})")
     said += part.told
-    said += [f"without {name}: {why}" for name, why in columns.left_out.items()]
+    for why in dict.fromkeys(columns.left_out.values()):
+        names = [name for name, reason in columns.left_out.items() if reason == why]
+        alone = names if len(names) < 4 else []
+        said += [f"without {name}: {why}" for name in alone]
+        said += [f"without {some(names)}: {why.replace('it ', 'each ', 1)}"] * (not alone)
     return said

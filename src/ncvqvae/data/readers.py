@@ -15,19 +15,18 @@ from datasets.exceptions import DatasetsError
 from torch import Tensor
 
 from ..runtime import one_line
-from .files import read_archive, read_arrays
+from .files import read_arff, read_arrays, read_ts
 from .from_arrays import Opened, from_arrays
 from .from_tables import from_arrow, from_dataset, from_frame
 from .labels import label_names
 from .layout import Layout
+from .sources import ENDINGS, TEXTS, ending
 from .tables import one_table
 from .text import read_text
 
 
 Source: TypeAlias = str | Path | np.ndarray | Tensor | Sequence | pd.DataFrame | pa.Table | Dataset | DatasetDict
 
-TEXTS, ARCHIVES = (".csv", ".tsv", ".txt"), (".ts", ".arff")
-ENDINGS = (*TEXTS, *(f"{ending}.gz" for ending in TEXTS), ".parquet", ".npy", ".npz", *ARCHIVES)
 HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 
@@ -72,13 +71,7 @@ def _is_frame(source: object) -> bool:
     return hasattr(source, "__arrow_c_stream__") and hasattr(source, "columns")
 
 
-def ending(path: Path) -> str:
-    """The ending of a file's name, in small letters, with what stands before `.gz`."""
-    name = path.name.lower()
-    return next((one for one in sorted(ENDINGS, key=len, reverse=True) if name.endswith(one)), path.suffix.lower())
-
-
-def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Sequence | None, list[str]]:
+def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Any, list[str]]:
     """The content of a file, a folder or a dataset on the Hub, its classes if it is no table, and what is told."""
     if path.is_dir():
         try:
@@ -91,8 +84,10 @@ def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Sequence | None
     if kind.removesuffix(".gz") in TEXTS:
         table, told = read_text(path, layout)
         return table, None, told
-    if kind in ARCHIVES:
-        return *read_archive(path), [f"read from {path.name}"]
+    if kind == ".ts":
+        return read_ts(path)
+    if kind == ".arff":
+        return *read_arff(path, layout.label), [f"read from {path.name}"]
     if kind == ".npz":
         return *read_arrays(path), []
     if kind == ".npy":

@@ -122,6 +122,12 @@ class Survey:
     padded: bool
     needs_double: bool = False
 
+    @property
+    def lengths(self) -> list[int]:
+        """The samples of each series: to its own end if series are padded, else at most to the latest end of all."""
+        latest = max(self.ends)
+        return self.ends if self.padded else [min(size, latest) for size in self.sizes]
+
 
 def survey(arrays: Iterable[np.ndarray]) -> Survey:
     """Surveys series `(channels, length)`, one by one.
@@ -153,12 +159,14 @@ def survey(arrays: Iterable[np.ndarray]) -> Survey:
     return found
 
 
-def fill_series(series: np.ndarray, padded: bool, length: int | None = None) -> np.ndarray:
-    """Fills the gaps of one series `(channels, length)` and stretches it to `length`, by default not at all."""
+def fill_series(series: np.ndarray, end: int | None, length: int | None = None) -> np.ndarray:
+    """Fills the gaps of one series `(channels, length)` and stretches it to `length`, by default not at all.
+
+    What lies behind `end`, or without it behind the last value, is padding.
+    """
     known = ~np.isnan(series)
-    if padded:
-        end = int(known.any(0).nonzero()[0][-1]) + 1
-        series, known = series[:, :end], known[:, :end]
+    end = int(known.any(0).nonzero()[0][-1]) + 1 if end is None else end
+    series, known = series[:, :end], known[:, :end]
     points = np.arange(series.shape[1])
     length = length or len(points)
     if known.all() and len(points) == length:
@@ -173,11 +181,11 @@ def fill_gaps(arrays: Sequence[np.ndarray]) -> np.ndarray:
     There are two policies, one for each kind of dataset. If series differ in length, or NaN stands only at their ends
     (the archive's padding), the series have unequal lengths: each is stretched linearly to the longest, so that its
     whole shape stays. If NaN stands anywhere else, values are missing: each is interpolated linearly in time, and
-    takes the nearest known value at the ends.
+    takes the nearest known value at the ends. What lies behind the latest end of all series is padding in both cases.
 
     Raises:
         ValueError: for different numbers of channels, or a channel without any value.
     """
     found = survey(arrays)
-    longest = max(found.ends if found.padded else found.sizes)
-    return np.stack([fill_series(series, found.padded, longest) for series in arrays])
+    longest = max(found.lengths)
+    return np.stack([fill_series(series, None if found.padded else longest, longest) for series in arrays])

@@ -5,8 +5,9 @@ import numpy as np
 
 # Values that are so many standard deviations from zero lose more than a thousandth of one in float32.
 FAR_FROM_ZERO = 1e4
-# A value so many times as far from the median as nearly all others leaves them fewer than two digits in float32.
+# A value so many times as far from the median as the others spread leaves them fewer than two digits in float32.
 OUTLIER = 1e6
+FLOAT32 = np.finfo(np.float32)
 SAMPLES = 64  # values of each series and channel that stand for it in the quantiles
 MOST_SAMPLES = 200_000
 
@@ -32,14 +33,13 @@ class Spread:
 
     def check(self) -> None:
         """Raises `ValueError` for a value that is so far from all others that these would lose their digits."""
-        for channel, quantiles in enumerate(self._quantiles()):
-            low, median, high = quantiles
+        for channel, (low, median, high) in enumerate(map(_middle, np.concatenate(self._sample, 1))):
             for value, index in (self._least[channel], self._largest[channel]):
                 if high > low and abs(value - median) > OUTLIER * (high - low):
                     where = f"series {index}" + (f", channel {channel}" if len(self._least) > 1 else "")
                     raise ValueError(
                         f"{where} holds {value:g}, while nearly all values lie between {low:g} and {high:g}, which "
-                        f"leaves them without digits: remove it, or mark it as a gap with --missing-value {value:g}"
+                        f"leaves them without digits: remove it, or mark it as a gap with --missing-value={value!r}"
                     )
 
     @property
@@ -47,10 +47,16 @@ class Spread:
         """Whether float32 has too few digits, or too small a range, for a channel."""
         for channel, sample in enumerate(np.concatenate(self._sample, 1)):
             far = max(abs(self._least[channel][0]), abs(self._largest[channel][0]))
-            if far > float(np.finfo(np.float32).max) or far > FAR_FROM_ZERO * float(np.nanstd(sample)) > 0:
+            least, most, std = (float(one) for one in (FLOAT32.tiny, FLOAT32.max, np.nanstd(sample)))
+            if far > most or far > FAR_FROM_ZERO * std > 0 or 0 < std < least:
                 return True
         return False
 
-    def _quantiles(self) -> np.ndarray:
-        """The quantiles .01, .5 and .99 of each channel."""
-        return np.nanquantile(np.concatenate(self._sample, 1), [0.01, 0.5, 0.99], axis=1).T
+
+def _middle(sample: np.ndarray) -> tuple[float, float, float]:
+    """The least and largest value of a sample without a hundredth, but at least one, at each end; and the median."""
+    known = np.sort(sample[~np.isnan(sample)])
+    out = max(1, len(known) // 100)
+    if len(known) <= 2 * out:
+        return 0.0, 0.0, 0.0
+    return float(known[out]), float(np.median(known)), float(known[-1 - out])

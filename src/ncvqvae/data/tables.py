@@ -161,9 +161,11 @@ def _cut_at_labels(
     sizes = np.bincount(pieces)
     kept = np.where(sizes < window, -1, np.cumsum(sizes >= window) - 1)
     if kept.max() < 0:
-        raise ValueError(f"the window of {window} samples is longer than all stretches of one class in {columns.label!r}")
-    short = int((kept < 0).sum())
-    told.append(f"cut where {columns.label} changes" + f", without {short} pieces shorter than the window" * bool(short))
+        where = f"all stretches of one class in the column {columns.label!r}"
+        raise ValueError(f"the window of {window} samples is longer than {where}")
+    told.append(f"cut where {columns.label} changes")
+    if short := int((kept < 0).sum()):
+        told.append(f"without {short} piece{'s' * (short > 1)} shorter than the window")
     return kept[pieces], list(range(kept.max() + 1))
 
 
@@ -190,6 +192,7 @@ def _about_times(times: pd.Series, numbers: np.ndarray, names: list, columns: Co
             f"{largest}{which}, the usual one {usual}",
             stacklevel=2,
         )
+        return [f"times {times.min()} to {times.max()}, in unequal steps"]
     return [f"times {times.min()} to {times.max()}"]
 
 

@@ -47,7 +47,8 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     header, comment = ([name.strip() for name in _fields(line, separator)] for line in (lines[0], comments[0][1:]))
     if _is_series(header, named) and len(comment) == len(header) and not _is_series(comment, named):
         header, lines, comments = comment, ["", *lines], comments[1:]
-    _check_header(path, header, lines, named)
+    _check_header(path, header, named)
+    _check_rows(path, header, lines, comments)
     body = "\n".join(lines[1:])
     decimal = _decimal(path, body, separator)
     texts = {name for name in header if role_of(name)} - set(layout.values or []) | set(layout.named)
@@ -62,7 +63,8 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
 
 def _lines(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
     """The lines without empty ones, the comments (the last before all lines first), and the separator of Excel."""
-    lines, comments = [], [""]
+    lines: list[str] = []
+    comments = [""]
     for line in text.splitlines():
         if line.startswith("#"):
             comments = [line, *comments] if not lines else [*comments, line]
@@ -75,7 +77,7 @@ def _lines(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
     lines = lines[1:] if said else lines
     if not lines:
         raise ValueError(f"{path} is empty")
-    return lines, comments, said and said[1]
+    return lines, comments, said[1] if said else None
 
 
 def _decode(path: Path) -> tuple[str, list[str]]:
@@ -123,7 +125,7 @@ def _is_series(header: list[str], named: Collection[str]) -> bool:
     return bool(numbers) and not any(name in named or role_of(name) or ROW_NUMBERS.fullmatch(name) for name in others)
 
 
-def _check_header(path: Path, header: list[str], lines: list[str], named: Collection[str]) -> None:
+def _check_header(path: Path, header: list[str], named: Collection[str]) -> None:
     if _is_series(header, named):
         found = f"it begins with {', '.join(header[:3])}"
         raise ValueError(
@@ -132,8 +134,12 @@ def _check_header(path: Path, header: list[str], lines: list[str], named: Collec
         )
     if repeated := [name for name in header if name and header.count(name) > 1]:
         raise ValueError(f"{path} has several columns of the name {repeated[0]!r}")
+
+
+def _check_rows(path: Path, header: list[str], lines: list[str], comments: list[str]) -> None:
     if len(lines) == 1:
-        raise ValueError(f"{path} has a line of names, {', '.join(header[:3])}, and no row below it")
+        found = f"{path} has a line of names, {', '.join(header[:3])}, and no row below it"
+        raise ValueError(found + "; lines that begin with # are comments" * (comments != [""]))
     if len(header) == 1 and 1 < len(header[0].split()) == len(lines[1].split()):
         raise ValueError(f"the fields of {path} are separated by none of {', '.join(SEPARATORS.values())}")
 

@@ -15,7 +15,9 @@ QUARTER = re.compile(r"\s*\d{4}-?[Qq][1-4]\s*")
 YEAR_MONTH_DAY = re.compile(r"^(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?")
 DAY_OR_MONTH_FIRST = re.compile(r"\s*(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})\b.*")
 DURATION = re.compile(r"\s*[-+]?(\d+ days?,?\s*)?(\d+:\d\d(:\d\d(\.\d+)?)?)?\s*|\s*\d+(\.\d+)?\s*[a-zA-Zµ]{1,7}\s*")
-ZONE = re.compile(r".*\d{2}:?\d{2}.*([zZ]|[-+]\d{2}:?\d{2}|UTC|GMT)\s*")
+ZONE = re.compile(r".*\d{2}:?\d{2}.*([zZ]|[-+]\d{2}:?\d{2})\s*")
+CLOCK_COMMA = re.compile(r"(\d{2}:\d{2}:\d{2}),(\d+)")  # 12:00:00,250, as Python's logging writes it
+UTC = re.compile(r"(?<=\d) ?(UTC|GMT)\s*$")
 FORMATS = "a number or a date such as 2020-01-31 or 2020-01-31 12:00:00"
 
 
@@ -42,7 +44,8 @@ def read_times(column: pd.Series, day_first: bool | None = None) -> pd.Series:
         return column.dt.tz_convert("UTC") if column.dt.tz is not None else column
     if pd.api.types.is_timedelta64_dtype(column):
         return column
-    text = column.astype(str)
+    text = column.astype(str).str.replace(CLOCK_COMMA, r"\1.\2", regex=True)
+    text = text.str.replace(UTC, "Z", regex=True)
     if (empty := text.str.strip().eq("").to_numpy()).any():
         raise ValueError(f"row {empty.argmax() + 1} has no time in the column {name!r}")
     return _read_text(text, day_first)

@@ -45,7 +45,10 @@ class TrainingData:
         names = dataset.features["label"].names if labels is not None else []
         for index, name in enumerate(names):
             if (count := int((labels == index).sum())) < 2:
-                raise ValueError(f"class {name!r} has {count} training series; each class needs two or more")
+                raise ValueError(
+                    f"class {name!r} has {count} training series; each class needs two or more, or leave such classes "
+                    "out with --drop-rare-classes"
+                )
         train, held_out = split_series(dataset, seed, validation_fraction)
         labels = None if labels is None else labels.to(device)
         name = dataset.info.config_name if dataset.info.config_name != "default" else None

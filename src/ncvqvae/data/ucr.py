@@ -70,7 +70,7 @@ class UCR(datasets.ArrowBasedBuilder):
     Raise `VERSION` whenever the built data change: it is part of the cache's key.
     """
 
-    VERSION = datasets.Version("1.0.0")
+    VERSION = datasets.Version("1.0.1")
     BUILDER_CONFIG_CLASS = UCRConfig
 
     def _info(self) -> datasets.DatasetInfo:

@@ -2,36 +2,26 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 import torch
-from gradio.processing_utils import save_file_to_cache
-from gradio.utils import get_upload_folder
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 
-from ..data.files import FORMATS, write_series
-from ..inference import in_batches
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration, MaskGITGenerateOutput
-from ..runtime import first_line, user_errors
-from .inputs import describe, load, read_given, real_series
-from .plots import Labelled, codes_figure, reconstruction_figure, series_figure, spectrogram_figure
+from .handlers import GPU, PROGRESS, messages, written
+from .inputs import describe, load, real_series
+from .plots import Labelled, codes_figure, series_figure, spectrogram_figure
+from .reconstruction import reconstruct, reconstruct_tab
 
 
-try:
-    from spaces import GPU  # lends a GPU of Hugging Face's ZeroGPU for the time of a call
-except ImportError:
-
-    def GPU(function: Callable) -> Callable:
-        return function
-
+__all__ = ["LAUNCH", "build_demo", "default_checkpoint", "generate", "reconstruct"]
 
 VARIABLE, DEFAULT = "NCVQVAE_CHECKPOINT", "ncvqvae-gunPoint"
 ALL = "all classes"
@@ -40,12 +30,9 @@ MOST = 100  # series generated at a time
 FONT = (gr.themes.Font("system-ui"), gr.themes.Font("sans-serif"))
 THEME = gr.themes.Default(font=FONT).set(block_info_text_color="*neutral_500")
 LAUNCH = {"theme": THEME, "max_file_size": "20mb"}
-PROGRESS = gr.Progress()  # Gradio looks for one in a handler's signature
 INTRODUCTION = """# NC-VQVAE sampler
 A tokenizer turns a time series into a small grid of codes and back; a masked transformer draws new grids, class by
 class ([Mathisen et al., arXiv 2408.16613](https://arxiv.org/abs/2408.16613))."""
-YOURS = """Upload a file **or** paste numbers. CSV and parquet hold a series in a row, under a line of column names;
-npz holds an array `values`. The CSV that *Generate* makes is such a file."""
 
 
 def build_demo(checkpoint: str | None = None) -> gr.Blocks:
@@ -67,7 +54,7 @@ def build_demo(checkpoint: str | None = None) -> gr.Blocks:
         with gr.Tab("Generate"):
             settings = _generate_tab(chosen, config)
         with gr.Tab("Reconstruct"):
-            _reconstruct_tab(chosen)
+            reconstruct_tab(chosen)
         chosen.submit(choose, chosen, [about, *settings], api_name="load")
     return app.queue(max_size=16)
 
@@ -111,32 +98,6 @@ def _generate_tab(chosen: gr.Textbox, config: MaskGITConfig) -> list[gr.componen
     return [label, *sampling]
 
 
-def _reconstruct_tab(chosen: gr.Textbox) -> None:
-    with gr.Row():
-        with gr.Column(scale=1, min_width=280):
-            gr.Markdown(YOURS)
-            file = gr.File(label="File", file_types=list(FORMATS), height=140)
-            info = "separated by commas, spaces or lines; channel after channel"
-            text = gr.Textbox("", label="Numbers", info=info, lines=4, max_lines=8)
-            button = gr.Button("Reconstruct", variant="primary")
-        with gr.Column(scale=3):
-            said = gr.Markdown("Upload or paste a series, then press *Reconstruct*.", label="Summary")
-            pictures = [gr.Plot(label=name, show_label=False) for name in ("Reconstruction", "Codes")]
-            csv = gr.File(label="Reconstructed series (CSV)", height=120)
-    inputs, outputs = [chosen, file, text], [said, *pictures, csv]
-    shown = {"show_progress_on": pictures[0], "scroll_to_output": True}
-    button.click(reconstruct, inputs, outputs, api_name="reconstruct", **shown)
-
-
-@contextmanager
-def messages() -> Iterator[None]:
-    """Shows errors that a user can put right in one line of the app, without a trace."""
-    try:
-        yield
-    except user_errors() as error:
-        raise gr.Error(first_line(error), print_exception=False) from None
-
-
 @messages()
 def choose(checkpoint: str, progress: gr.Progress = PROGRESS) -> list:
     """Loads a checkpoint; returns its description, classes and settings."""
@@ -178,8 +139,8 @@ def generate(
     real, sentence = real_series(model.config.tokenizer_config.dataset_name)
     names = model.config.id2label
     classes = [names[index] for index in made.labels.tolist()] if names else None
-    written = _written("generated.csv", made.values, classes)
-    return [f"{said} {sentence}", *_drawn(model, made, real), written]
+    csv = written("generated.csv", made.values, classes)
+    return [f"{said} {sentence}", *_drawn(model, made, real), csv]
 
 
 def _drawn(model: MaskGITForTimeSeriesGeneration, made: MaskGITGenerateOutput, real: Labelled | None) -> list[Figure]:
@@ -198,27 +159,6 @@ def _drawn(model: MaskGITForTimeSeriesGeneration, made: MaskGITGenerateOutput, r
         spectrogram_figure(sets, lambda part: tokenizer.time_frequency(tokenizer.scale(part.to(model.device))).cpu()),
         codes_figure(made.codes.cpu(), tokenizer.config.latent_shape, titles),
     ]
-
-
-@GPU
-@messages()
-def reconstruct(checkpoint: str, file: str | None = None, text: str = "", progress: gr.Progress = PROGRESS) -> list:
-    """Encodes and decodes the series of a file or a text; returns a sentence, pictures of both and a CSV."""
-    progress(0, desc="loading the checkpoint")
-    model = load(checkpoint)
-    config = model.config.tokenizer_config
-    values, labels = read_given(file, text, config.num_channels, config.length)
-    progress(0.5, desc=f"reconstructing {len(values)} series")
-    codes = in_batches(lambda batch: model.encode(batch).codes, values, model.device)
-    again = in_batches(model.decode, codes, model.device)
-    errors = ((again - values) / torch.tensor(config.std)[:, None]).square().mean((1, 2))
-    names = [f"series {index}" for index in range(1, len(values) + 1)]
-    titles = [f"{name}, error {error:.2g}" for name, error in zip(names, errors.tolist(), strict=True)]
-    said = (
-        f"{len(values)} series, mean squared error {errors.mean():.2g}, where 1 is the variance of the training data."
-    )
-    pictures = reconstruction_figure(values, again, titles), codes_figure(codes, config.latent_shape, names)
-    return [said, *pictures, _written("reconstructed.csv", again, labels)]
 
 
 def _classes(config: MaskGITConfig) -> list[str]:
@@ -243,11 +183,3 @@ def _progress_of(network: nn.Module, calls: int, progress: gr.Progress) -> Itera
         yield
     finally:
         hook.remove()
-
-
-def _written(name: str, values: Tensor, labels: Sequence[str] | None) -> str:
-    """The path of a CSV of the series, in Gradio's cache, which Gradio clears."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        write_series(path, values, labels)
-        return save_file_to_cache(path, get_upload_folder())

@@ -1,13 +1,16 @@
 """The app's inputs: checkpoints, the real series of their datasets, and the visitor's own series."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..data.own_series import read_series
+from ..data.sources import arguments, spelled
 from ..inference import load_model
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
@@ -37,17 +40,25 @@ def real_series(dataset: str | None) -> tuple[tuple[Tensor, Tensor | None] | Non
     return real, f"Real series are those of the training split of {dataset}."
 
 
-def read_given(file: str | None, text: str, channels: int, length: int) -> tuple[Tensor, list[str] | None]:
-    """Series `(series, channels, length)` from a file or a text, with their labels.
+def read_given(
+    file: str | None, text: str, options: Mapping[str, Any], channels: int, length: int
+) -> tuple[Tensor, list[str] | None, str]:
+    """Series `(series, channels, length)` from a file or a text, with their labels, and what was read of the file.
+
+    Args:
+        options: what a visitor filled in of the `OPTIONS` of reading.
 
     Raises:
         ValueError: for neither or both of them, for an input without series, or series of another shape.
     """
+    how, read = arguments(options), ""
     if file and text.strip():
         raise ValueError("give a file or numbers, not both")
+    if how and not file:
+        raise ValueError(f"{spelled(next(iter(how)))} is for a file: upload one")
     if file:
         try:
-            values, labels, _ = read_series(file)
+            values, labels, read = read_series(file, **how)
         except ValueError as error:
             raise ValueError(str(error).replace(str(file), Path(file).name)) from None
     else:
@@ -58,7 +69,7 @@ def read_given(file: str | None, text: str, channels: int, length: int) -> tuple
         found = f"{values.shape[2]} samples" + (f" and {values.shape[1]} channels" if values.shape[1] > 1 else "")
         wanted = f"{length} samples" + (f" and {channels} channels" if channels > 1 else "")
         raise ValueError(f"the checkpoint takes series of {wanted}, found {found}")
-    return values, labels
+    return values, labels, read
 
 
 def _parse(text: str) -> Tensor:
@@ -74,6 +85,11 @@ def _parse(text: str) -> Tensor:
     return torch.tensor(numbers)
 
 
+def as_it_is(text: str) -> str:
+    """A text with names of users' own, for Markdown to show as it is."""
+    return re.sub(r"([\\`*_<\[$~])", r"\\\1", text)
+
+
 def describe(checkpoint: str, config: MaskGITConfig) -> str:
     """A sentence or two on the series that a checkpoint generates."""
     tokenizer, names = config.tokenizer_config, list(config.id2label.values())
@@ -81,7 +97,7 @@ def describe(checkpoint: str, config: MaskGITConfig) -> str:
     channels = f" and {tokenizer.num_channels} channels, of which the pictures show the first" * (
         tokenizer.num_channels > 1
     )
-    shares = [f"{name} ({share:.0%})" for name, share in zip(names, config.label_shares or [], strict=True)]
+    shares = [f"{as_it_is(name)} ({share:.0%})" for name, share in zip(names, config.label_shares or [], strict=True)]
     classes = ", ".join(shares[:10]) + f" and {len(names) - 10} more" * (len(names) > 10)
     return (
         f"**{Path(checkpoint).name}**{origin}: series of {tokenizer.length} samples{channels}. "

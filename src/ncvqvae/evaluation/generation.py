@@ -114,8 +114,8 @@ def generate(
 ) -> tuple[Tensor, Tensor, Any]:
     """Generates series with a progress bar; returns the series, their codes and their labels, on the CPU.
 
-    Without `labels`, classes are drawn at the shares of the training split; `"null"` asks for no class. Series are in
-    the units of the data, or `scaled` by the checkpoint's scaler.
+    Without `labels`, classes are drawn at the shares of the training split; `"null"` asks for no class, whatever the
+    classes are called. Series are in the units of the data, or `scaled` by the checkpoint's scaler.
 
     Raises:
         ValueError: for series that are not finite.
@@ -125,6 +125,8 @@ def generate(
     if labels is None and model.config.num_labels:
         shares = torch.tensor(model.config.label_shares)
         labels = torch.multinomial(shares, num_samples, True, generator=torch.Generator().manual_seed(seed))
+    if isinstance(labels, str):
+        labels = torch.full((num_samples,), model.config.num_labels)
     parts: list[Any] = []
     with tqdm(total=num_samples, desc=f"generating, seed {seed}", unit="series", leave=False, disable=None) as bar:
         for start in range(0, num_samples, GENERATED_AT_A_TIME):
