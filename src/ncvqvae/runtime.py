@@ -97,7 +97,9 @@ def check_token() -> None:
     from huggingface_hub import get_token
 
     if not (get_token() or "").isascii():
-        raise ValueError("the token for the Hub holds characters that none has; run hf auth login, or set HF_TOKEN anew")
+        raise ValueError(
+            "the token for the Hub holds characters that none has; run hf auth login, or set HF_TOKEN anew"
+        )
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,13 @@ from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPre
 
 
 STAGE1_CODE = {"configuration_ncvqvae", "encoder_decoder", "modeling_ncvqvae", "distributed", "time_frequency"}
-STAGE1_CODE |= {"vector_quantizer", "cpu_kernels", "integrity", "bounds", "ssl_objectives"}  # the names of the objectives
+STAGE1_CODE |= {
+    "vector_quantizer",
+    "cpu_kernels",
+    "integrity",
+    "bounds",
+    "ssl_objectives",
+}  # the names of the objectives
 STAGE1_CODE |= {"folded_encoder_decoder", "resampling", "scaler", "series_input", "features", "noise_input"}
 PRIOR_CODE = STAGE1_CODE | {"bidirectional_transformer", "configuration_maskgit", "masking", "modeling_maskgit"}
 PRIOR_CODE |= {"class_labels", "precision"}

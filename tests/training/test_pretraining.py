@@ -1,16 +1,14 @@
 """Pre-training of a tokenizer on a mixture: what it leaves, and that it resumes to the same bits."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 
 from helpers.tiny import as_options
-from helpers.trainings import ENVIRONMENT, TORCHRUN
+from helpers.trainings import together
 from ncvqvae import NCVQVAEModel, load_recipe
+from ncvqvae.cli.__main__ import main
 from ncvqvae.training.pretraining import pretrain
 
 
@@ -115,24 +113,16 @@ def test_two_processes_pre_train_as_one_does_in_both_phases(tmp_path):
     (tmp_path / "Tiny").mkdir()
     lines = ["\t".join(map(str, [1, *row])) for row in rows]
     (tmp_path / "Tiny" / "Tiny_TRAIN.tsv").write_text("\n".join(lines))
-    found = []
+    command = ["pretrain", "--stage", "tokenizer", "--archive", str(tmp_path), *as_options(SETTINGS)]
+    runs = {}
     for count in (1, 2):
-        launcher = [*TORCHRUN, str(count)] if count > 1 else []
-        folder = tmp_path / f"of-{count}"
-        command = [sys.executable, *launcher, "-m", "ncvqvae.cli", "pretrain", "--stage", "tokenizer"]
-        command += [
-            "--archive",
-            str(tmp_path),
-            *as_options(SETTINGS),
-            "--output-dir",
-            str(folder),
-            "--work-dir",
-            str(tmp_path / f"work-{count}"),
-        ]
-        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+        folders = ["--output-dir", str(tmp_path / f"of-{count}"), "--work-dir", str(tmp_path / f"work-{count}")]
+        runs[count] = together(tmp_path / f"log-{count}", count, main, [*command, *folders])
+    found = []
+    for count, run in runs.items():
+        assert run.wait() == 0, run.said
         # Not weights: a bias before a batch norm has a gradient of rounding alone, of which Adam makes whole steps.
-        model = NCVQVAEModel.from_pretrained(folder)
+        model = NCVQVAEModel.from_pretrained(tmp_path / f"of-{count}")
         decoded = model.decode(torch.arange(16).repeat(3, 2)[:, :26], 200, torch.ones(2, 1, 1, 1))
         found.append(
             (decoded, model.embed(torch.from_numpy(rows[:, None]).float())[:, : 3 * 4], model.quantizer.codebook)

@@ -53,15 +53,15 @@ def test_what_stands_between_a_user_and_the_hub_is_named(hub, portal, tmp_path):
         "hf_ünknown": "the token for the Hub holds characters that none has",
     }
     environment = hub.environment(tmp_path / "home")
-    for address, expected in (
+    for address, wanted in (
         (hub.url, expected),
         (portal, {"hf_dummy": "perhaps a login page of this network"}),
     ):
         environment["HF_ENDPOINT"] = address
-        done = in_a_fresh_process(TRY.format(tokens=list(expected)), environment=environment, cwd=tmp_path)
+        done = in_a_fresh_process(TRY.format(tokens=list(wanted)), environment=environment, cwd=tmp_path)
         lines = done.stderr.strip().splitlines()
-        assert len(lines) == len(expected), done.stderr
-        for line, message in zip(lines, expected.values(), strict=True):
+        assert len(lines) == len(wanted), done.stderr
+        for line, message in zip(lines, wanted.values(), strict=True):
             assert message in line and "org/toy" in line
 
 

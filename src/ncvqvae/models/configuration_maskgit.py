@@ -95,7 +95,7 @@ class MaskGITConfig(PreTrainedConfig):
     sampling_precision: Literal["auto", "no", "bf16"] = "auto"
 
     @classmethod
-    def from_dict(cls, config_dict, **kwargs):
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: object):
         check_sizes(config_dict | kwargs)  # before each entry is looked at
         return super().from_dict(config_dict, **kwargs)
 

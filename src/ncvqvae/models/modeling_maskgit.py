@@ -186,8 +186,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
             visible (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): codes, and `codebook_size` in the
                 place of those that are masked.
-            wanted (`torch.LongTensor` of shape `(wanted,)`, *optional*): the indices in `visible.flatten()` of the codes
-                to predict; defaults to all.
+            wanted (`torch.LongTensor` of shape `(wanted,)`, *optional*): indices in `visible.flatten()` of the codes to
+                predict; defaults to all.
             return_loss (`bool`, defaults to `True`): whether the output has the loss.
             output_hidden_states, output_attentions (`bool`, default to those of the configuration): whether it has the
                 hidden states, and the weights of the attention where its implementation tells them (`"eager"`).
@@ -208,10 +208,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         if labels is None:
             if self.config.sets is not None:
                 raise ValueError("a prior over many sets needs labels, which say of which set each series is")
-            labels = torch.full((len(codes),), self.config.num_labels, device=codes.device)
+            labels = torch.full((codes.shape[0],), self.config.num_labels, device=codes.device)
         # In training all processes draw for the whole batch, and each takes its own part.
-        start, total = place_in_batch(len(codes), codes.device) if self.training else (0, len(codes))
-        mine = slice(start, start + len(codes))
+        start, total = place_in_batch(codes.shape[0], codes.device) if self.training else (0, codes.shape[0])
+        mine = slice(start, start + codes.shape[0])
         if self.training:
             drawn = torch.rand(total, generator=generator, dtype=torch.float32, device=codes.device)
             keep = drawn >= self.config.label_dropout
@@ -220,7 +220,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         mask = training_mask(total, codes.shape[1], generator, codes.device, mine, valid)
         visible, targets = codes.masked_fill(mask, self.codebook_size), codes[mask]
         masked = mask.flatten().nonzero()[:, 0]
-        enter = self._tabulated(len(codes), codes.shape[1])
+        enter = self._tabulated(codes.shape[0], codes.shape[1])
         if strength is not None:
             if not self.config.knows_strength:
                 raise ValueError("the prior does not know of strengths: set knows_strength, or leave strength out")
@@ -413,7 +413,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         """
         scale = guidance_at(progress, *guidance)
         visible = codes.scatter(1, masked, self.codebook_size)
-        wanted = wanted + codes.shape[1] * torch.arange(len(codes), device=codes.device)[:, None]
+        wanted = wanted + codes.shape[1] * torch.arange(codes.shape[0], device=codes.device)[:, None]
         if scale != 1:  # both passes as one
             visible, labels = visible.repeat(2, 1), torch.cat((labels, self._null(labels)))
             wanted = torch.cat((wanted, wanted + codes.numel()))

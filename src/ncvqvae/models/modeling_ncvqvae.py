@@ -91,7 +91,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
 
     @property
     def device(self) -> torch.device:
-        """Where series are computed: that of the scaler's moments, since weights may be offloaded to the meta device."""
+        """Where series are computed: the scaler's device, since weights may be offloaded to the meta device."""
         return getattr(self, "tokenizer", self).scale.mean_and_std.device
 
     @property
@@ -178,7 +178,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         return (model, found) if report else model
 
     @staticmethod
-    def _load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs):
+    def _load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs):  # noqa: ANN001
         """transformers reads weights here; before it does, files and model, which has no memory yet, are compared."""
         files = [Path(file) for file in checkpoint_files or ()] if load_config.use_safetensors else []
         if files and load_config.hf_quantizer is None:
@@ -311,7 +311,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         if generator is not None:
             if not config.decoder_noise:
                 raise ValueError("the model's decoder takes no noise: leave the generator out")
-            shape = len(quantized), config.dim, *grid
+            shape = quantized.shape[0], config.dim, *grid
             noise = torch.randn(shape, generator=generator, dtype=torch.float32, device=generator.device)
             noise = noise.to(quantized.device)
         scaled, _ = self.decode_latents(quantized, config.working(length), noise)

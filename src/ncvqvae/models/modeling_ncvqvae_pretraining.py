@@ -125,7 +125,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
             losses |= self._augmented_losses(augmented_values, moments, quantization.quantized)
         if self.training:  # the objective is of the whole batch already
             names = [name for name in losses if name != "ssl_loss"]
-            means = mean_over_batch(*[losses[name] for name in names], count=len(values))
+            means = mean_over_batch(*[losses[name] for name in names], count=values.shape[0])
             losses |= dict(zip(names, means, strict=True))
         return NCVQVAEForPreTrainingOutput(
             loss=sum(self._weights[name] * value for name, value in losses.items()) if return_loss else None,
@@ -133,7 +133,7 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
             perplexity=quantization.perplexity,
             usage=quantization.usage,
             reconstruction=tokenizer.scale.inverse(tokenizer.from_working(reconstruction, *values.shape[1:]), moments),
-            codes=quantization.codes.view(len(values), -1),
+            codes=quantization.codes.view(values.shape[0], -1),
         )
 
     def _augmented_losses(

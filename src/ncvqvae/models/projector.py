@@ -43,7 +43,7 @@ class IterativeNorm(InFloat32):
 
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
-            groups = features.float().view(len(features), self.num_groups, self.group_size).transpose(0, 1)
+            groups = features.float().view(features.shape[0], self.num_groups, self.group_size).transpose(0, 1)
             if self.training:
                 mean, whitening = self._statistics(groups)
             else:
@@ -98,7 +98,7 @@ class Projector(nn.Module):
             return tuple(self.layers(view) for view in features)
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
-                features = layer(torch.cat(features)).split([len(view) for view in views])
+                features = layer(torch.cat(features)).split([view.shape[0] for view in views])
             else:
                 features = [layer(view) for view in features]
         return tuple(features)

@@ -35,7 +35,7 @@ def as_series(values: Series, config: NCVQVAEConfig, device: torch.device) -> Te
 def check_shape(values: Tensor, config: NCVQVAEConfig) -> None:
     """Raises `ValueError` for series of another number of channels or length than the model's."""
     wanted = ("channels" if _any_channels(config) else config.num_channels, config.length or "length")
-    fits = values.ndim == 3 and len(values) and values.shape[1] and values.shape[2] >= 8
+    fits = values.ndim == 3 and values.shape[0] and values.shape[1] and values.shape[2] >= 8
     for axis, size in enumerate(wanted, 1):
         fits = fits and (isinstance(size, str) or values.shape[axis] == size)
     if not fits:
