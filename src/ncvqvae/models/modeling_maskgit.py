@@ -186,7 +186,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
             visible (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): codes, and `codebook_size` in the
                 place of those that are masked.
-            wanted (`torch.LongTensor` of shape `(wanted,)`, *optional*): indices in `visible.flatten()` of the codes to
+            wanted (`torch.LongTensor` of shape `(wanted,)`, *optional*): indices in `visible.flatten()` of codes to
                 predict; defaults to all.
             return_loss (`bool`, defaults to `True`): whether the output has the loss.
             output_hidden_states, output_attentions (`bool`, default to those of the configuration): whether it has the
