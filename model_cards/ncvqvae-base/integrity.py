@@ -62,7 +62,8 @@ def read_json(path: Path) -> dict:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); {AGAIN}") from None
+        where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        raise ValueError(f"{path} is not JSON ({where}); {AGAIN}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds a {type(found).__name__} where an object belongs; {AGAIN}")
     return found
@@ -143,11 +144,13 @@ def check_header(model: PreTrainedModel, paths: Sequence[Path], resized: bool) -
         resized: whether weights of other shapes are to be drawn anew.
 
     Raises:
-        ValueError: for a weight that the files lack, have beyond those of the model, or hold as another kind of number.
+        ValueError: for a weight that the files lack, have beyond those of the model, or hold as another kind of
+            number.
         RuntimeError: for one of another shape, unless `resized`.
     """
     prefix = f"{model.base_model_prefix}."  # of the names of stage 1, which either of model and files may lack
-    stored, wanted = {}, {name.removeprefix(prefix): tensor for name, tensor in model.state_dict().items()}
+    stored: dict[str, tuple] = {}
+    wanted = {name.removeprefix(prefix): tensor for name, tensor in model.state_dict().items()}
     for path in paths:
         stored |= {name.removeprefix(prefix): (path, *found) for name, found in read_header(path).items()}
     _check_names(model, paths[0].parent, wanted.keys() - stored.keys(), stored.keys() - wanted.keys())
@@ -179,6 +182,8 @@ def check_values(model: nn.Module, name: str) -> None:
         if tensor.is_meta or not tensor.is_floating_point():
             continue
         if not tensor.isfinite().all():
-            raise ValueError(f"{name} holds weights that are NaN or infinite, for example {key}; train or copy it again")
+            raise ValueError(
+                f"{name} holds weights that are NaN or infinite, for example {key}; train or copy it again"
+            )
         if key.endswith("cluster_size") and (tensor < 0).any():
             raise ValueError(f"{name} counts codes below zero, in {key}; train it again or copy it again")

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .cpu_kernels import RMSNorm, normalised_linear, root_mean_square_norm
 from .plain import is_plain, vectors
@@ -55,7 +56,7 @@ def rotated(states: Tensor, cosines: Tensor, sines: Tensor, head_dim: int) -> Te
     return torch.addcmul(states * cosines.to(states.dtype), turned, sines.to(states.dtype))
 
 
-class LocalMixing(nn.Module):
+class LocalMixing(GradientCheckpointingLayer):
     """Tells each code about its neighbours in time: RMS norm, a depthwise convolution in each row, GELU, a linear map.
 
     The class, which comes first, stays as it is.
@@ -81,7 +82,7 @@ class LocalMixing(nn.Module):
         return torch.cat((label, codes + self.linear(F.gelu(mixed))), 1)
 
 
-class TransformerLayer(nn.Module):
+class TransformerLayer(GradientCheckpointingLayer):
     """Pre-RMSNorm self-attention without biases, then a pre-RMSNorm perceptron with GELU.
 
     With `convolution_width`, `local` mixes neighbours before.
@@ -115,23 +116,24 @@ class TransformerLayer(nn.Module):
         wanted: Tensor | None = None,
         rotation: tuple[Tensor, Tensor] | None = None,
         attention_mask: Tensor | None = None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """New hidden states from `hidden` `(batch, positions, hidden_size)` and its `projected` queries, keys, values.
 
-        With `wanted`, only these rows of `hidden.flatten(0, 1)` are computed and returned.
+        With `wanted`, only these rows of `hidden.flatten(0, 1)` are computed and returned. With them come the weights
+        of the attention, where it tells them.
         """
         batch, positions, _ = hidden.shape
         parts = projected.chunk(3, -1)
         if rotation is not None:
             parts = *(rotated(part, *rotation, self.head_dim) for part in parts[:2]), parts[2]
         query, key, value = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in parts)
-        mixed, _ = attention(self, query, key, value, attention_mask, scaling=self.head_dim**-0.5)
+        mixed, weights = attention(self, query, key, value, attention_mask, scaling=self.head_dim**-0.5)
         mixed = mixed.reshape(batch, positions, -1)
         if wanted is not None:
             # The gradient of `index_select` takes a third of the time of an index in brackets.
             hidden, mixed = (tensor.flatten(0, 1).index_select(0, wanted) for tensor in (hidden, mixed))
         hidden = hidden + self.attention_out(mixed)
-        return hidden + self._perceive(hidden)
+        return hidden + self._perceive(hidden), weights
 
     def _perceive(self, hidden: Tensor) -> Tensor:
         if not is_plain(self.perceptron, nn.Sequential):
@@ -215,7 +217,7 @@ class BidirectionalTransformer(nn.Module):
             mask = torch.zeros_like(valid, dtype=projected.dtype).masked_fill_(~valid, -torch.inf)[:, None, None]
         for index, layer in enumerate(self.layers):
             last = index + 1 == len(self.layers)
-            hidden = layer(hidden, projected, attention, wanted if last else None, turns, mask)
+            hidden, _ = layer(hidden, projected, attention, wanted if last else None, turns, mask)
             if not last:
                 hidden, projected = self._projected(index + 1, hidden, valid)
         return normalised_linear(self.norm, self.project_out, hidden)

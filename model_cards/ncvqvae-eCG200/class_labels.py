@@ -26,15 +26,17 @@ def label_ids(
 
     `None` draws classes at the shares of the training split, and `"null"` asks for no class unless one is called so.
     Otherwise `labels` has a class for all samples, or one for each, as its name or its index. An integer tensor or
-    NumPy array holds indices, as what this package returns does; any other integer (alone, in a list, of a pandas
-    Series) must not be the index of one class and the name of another. Of a prior over many sets, the name of a set
-    draws its classes.
+    NumPy array holds indices, as what this package returns does, perhaps that of the null class; any other integer
+    (alone, in a list, of a pandas Series) must not be the index of one class and the name of another. Of a prior over
+    many sets, the name of a set draws its classes.
 
     Raises:
         ValueError: for a class that the model does not know, an integer that may mean two, or a wrong number of them.
     """
-    if num_samples is not None and not (isinstance(num_samples, Integral) and 1 <= num_samples <= MOST_SAMPLES):
-        raise ValueError(f"num_samples must be at least 1, at most {MOST_SAMPLES} and whole, found {num_samples!r}")
+    if num_samples is not None and not (isinstance(num_samples, Integral) and num_samples <= MOST_SAMPLES):
+        raise ValueError(f"num_samples must be a whole number up to {MOST_SAMPLES}, found {num_samples!r}")
+    if num_samples is not None and num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1, found {num_samples}")
     by_index = isinstance(labels, Tensor) or (isinstance(labels, np.ndarray) and labels.dtype.kind in "iu")
     if hasattr(labels, "tolist"):
         labels = labels.tolist()
@@ -72,6 +74,8 @@ def _label_id(label: int | str, config: MaskGITConfig, by_index: bool) -> int:
     if isinstance(label, int | np.integer):
         label = int(label)
         namesake = indices.get(str(label))
+        if by_index and label == config.num_labels:
+            return label
         if label in names and (by_index or namesake in (None, label)):
             return label
     if namesake is not None and label in names:

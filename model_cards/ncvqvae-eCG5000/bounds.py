@@ -1,4 +1,4 @@
-"""Upper bounds of a configuration, far above what is of use: a file that asks for more is refused at once, in one line.
+"""Upper bounds of a configuration, far above what is of use: a file that asks for more is refused at once.
 
 A model of many layers takes hours to build and one of many samples all memory, before anything is known to be wrong.
 """
@@ -12,8 +12,8 @@ from transformers import PreTrainedConfig
 
 # By the names of the fields, nested ones alike: the most that each may be.
 MOST = {
-    "length": 2**22,
-    "working_length": 2**22,
+    "length": 2**24,
+    "working_length": 2**24,
     "num_channels": 2**14,
     "n_fft": 2**12,
     "downsampled_width": 2**16,
@@ -37,8 +37,10 @@ MOST_ENTRIES = 2**14  # of a list or a table
 # Of transformers' own; a name beside these would be looked up on the Hub, and its code run.
 ATTENTIONS = (None, "eager", "sdpa", "flex_attention")
 # Keys that make transformers load something else than these weights into this model.
-REFUSED = ("transformers_weights", "configuration_files", "fusion_config", "per_layer_config")
-REFUSED += ("experts_implementation", "_experts_implementation")
+REFUSED = (
+    *("transformers_weights", "configuration_files", "fusion_config", "per_layer_config"),
+    *("experts_implementation", "_experts_implementation"),
+)
 # The names that a class of configurations has, besides its fields, which a file may give too.
 KNOWN = ("model_type", "num_labels", "name_or_path", "output_attentions", "torch_dtype", "_attn_implementation")
 

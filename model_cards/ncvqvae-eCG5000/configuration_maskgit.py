@@ -34,7 +34,8 @@ class MaskGITConfig(PreTrainedConfig):
         tokenizer_config (`NCVQVAEConfig` or `dict`, *optional*): stage 1.
         id2label (`dict[int, str]`, *optional*): names of the classes; without it the prior knows no classes.
         label_shares (`list[float]`, *optional*, defaults to equal shares): share of each class in the training
-            split. Labels are drawn at these shares if none are given.
+            split. Labels are drawn at these shares if none are given. Setting `num_labels` or `id2label` to another
+            number of classes makes them equal.
         sets (`list[dict]`, *optional*): of a prior over many sets of univariate series, on a tokenizer for series of
             every length: the `name`, `length`, `mean` and `std` of each. The name of a class is then that of its set,
             a slash and its own, `"CBF/2"`.
@@ -94,7 +95,7 @@ class MaskGITConfig(PreTrainedConfig):
     sampling_precision: Literal["auto", "no", "bf16"] = "auto"
 
     @classmethod
-    def from_dict(cls, config_dict, **kwargs):
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: object):
         check_sizes(config_dict | kwargs)  # before each entry is looked at
         return super().from_dict(config_dict, **kwargs)
 
@@ -111,6 +112,18 @@ class MaskGITConfig(PreTrainedConfig):
         if self.label_shares is None and self.id2label:
             self.label_shares = [1 / len(self.id2label)] * len(self.id2label)
         self.label2id = {name: index for index, name in self.id2label.items()}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "id2label" or not isinstance(value, dict):
+            super().__setattr__(name, value)
+            return
+        # `num_labels` sets it too, and so does `from_pretrained`. What hangs on the classes follows them.
+        before, number = len(self.id2label or {}), len(value)
+        super().__setattr__(name, {int(index): label for index, label in value.items()})  # in JSON they are texts
+        named = {label: index for index, label in self.id2label.items() if isinstance(label, str)}
+        super().__setattr__("label2id", named)
+        if self.label_shares is not None and len(self.label_shares) == before != number:
+            self.label_shares = [1 / number] * number or None
 
     def validate_architecture(self) -> None:
         for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim", "intermediate_size"):
@@ -199,13 +212,16 @@ def _is_set(one: dict) -> bool:
 
 
 def _check_sampling(name: str, value: Any, shown: str) -> None:
+    if name == "num_steps" and not isinstance(value, Integral):
+        raise ValueError(f"{shown} must be a whole number, found {value!r}")
+    if name.endswith(("temperature", "scale")) and not (isinstance(value, Real) and math.isfinite(value)):
+        raise ValueError(f"{shown} must be a finite number, found {value!r}")
     fits, wanted = {
-        "num_steps": (lambda: isinstance(value, Integral) and value >= 1, "at least 1, and whole"),
+        "num_steps": (lambda: value >= 1, "at least 1"),
         "order": (lambda: value in ORDERS, f"one of {', '.join(ORDERS)}"),
-        "temperature": (lambda: isinstance(value, Real) and 0 < value < math.inf, "above 0, and finite"),
-        "choice_temperature": (lambda: isinstance(value, Real) and 0 <= value < math.inf, "at least 0, and finite"),
-        "guidance_scale": (lambda: isinstance(value, Real) and math.isfinite(value), "finite"),
+        "temperature": (lambda: value > 0, "above 0"),
+        "choice_temperature": (lambda: value >= 0, "at least 0"),
         "guidance_schedule": (lambda: value in GUIDANCE_SCHEDULES, f"one of {', '.join(GUIDANCE_SCHEDULES)}"),
-    }[name]
+    }.get(name, (lambda: True, ""))
     if not fits():
-        raise ValueError(f"{shown} must be {wanted}, found {value!r}")
+        raise ValueError(f"{shown} must be {wanted}, found {value}")

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import ModelOutput
+from transformers.utils.output_capturing import capture_outputs
 
-from .bidirectional_transformer import BidirectionalTransformer, eager_attention
+from .bidirectional_transformer import BidirectionalTransformer, TransformerLayer, eager_attention
 from .class_labels import Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .cpu_kernels import Enter, LayerNorm, attention_for, rounded_rows, tabulated
@@ -32,12 +33,18 @@ class MaskGITOutput(ModelOutput):
         accuracy (scalar): share of the masked codes whose most probable code is the true one.
         logits (`torch.FloatTensor` of shape `(masked, codebook_size)`): of the masked codes, in the mask's order.
         mask (`torch.BoolTensor` of shape `(batch, num_codes)`): which codes were masked.
+        hidden_states (tuple of `torch.FloatTensor` of shape `(batch, 1 + num_codes, hidden_size)`, *optional*): of the
+            class and the codes, before the first attention and after each layer.
+        attentions (tuple of `torch.FloatTensor` of shape `(batch, heads, 1 + num_codes, 1 + num_codes)`, *optional*):
+            weights of each layer.
     """
 
     loss: Tensor | None = None
     accuracy: Tensor | None = None
     logits: Tensor | None = None
     mask: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
 
 
 @dataclass
@@ -64,6 +71,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
     config: MaskGITConfig
     _auto_class = "AutoModel"  # so that a save carries the code
     _loads_from = ("ncvqvae_maskgit",)
+    _input_embed_layer = "code_embedding"
+    _can_record_outputs = {"hidden_states": TransformerLayer, "attentions": TransformerLayer}
+    supports_gradient_checkpointing = True
 
     def __init__(self, config: MaskGITConfig):
         super().__init__(config)
@@ -150,6 +160,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         """See `NCVQVAEModel.embed`."""
         return self.tokenizer.embed(values, mean, std)
 
+    @capture_outputs
     def forward(
         self,
         values: Series | None = None,
@@ -159,6 +170,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         generator: torch.Generator | None = None,
         visible: Tensor | None = None,
         wanted: Tensor | None = None,
+        return_loss: bool = True,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> MaskGITOutput:
         """Masks codes at random and predicts them; or, with `visible`, predicts and computes no loss.
 
@@ -172,13 +186,20 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             generator (`torch.Generator`, *optional*): draws the masks and, in training, which labels to drop.
             visible (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): codes, and `codebook_size` in the
                 place of those that are masked.
-            wanted (`torch.LongTensor` of shape `(wanted,)`, *optional*): the indices in `visible.flatten()` of the codes
-                to predict; defaults to all.
+            wanted (`torch.LongTensor` of shape `(wanted,)`, *optional*): indices in `visible.flatten()` of codes to
+                predict; defaults to all.
+            return_loss (`bool`, defaults to `True`): whether the output has the loss.
+            output_hidden_states, output_attentions (`bool`, default to those of the configuration): whether it has the
+                hidden states, and the weights of the attention where its implementation tells them (`"eager"`).
+            return_dict (`bool`, defaults to that of the configuration): whether it is more than a tuple.
         """
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        whole = bool(output_hidden_states)
         if visible is not None:
             if wanted is None:
                 wanted = torch.arange(visible.numel(), device=visible.device)
-            return MaskGITOutput(logits=self._logits(visible, labels, wanted, self._enter))
+            return MaskGITOutput(logits=self._logits(visible, labels, wanted, self._enter, whole=whole))
         if codes is None:
             if values is None:
                 raise ValueError("forward needs values or codes, found neither")
@@ -187,10 +208,10 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         if labels is None:
             if self.config.sets is not None:
                 raise ValueError("a prior over many sets needs labels, which say of which set each series is")
-            labels = torch.full((len(codes),), self.config.num_labels, device=codes.device)
+            labels = torch.full((codes.shape[0],), self.config.num_labels, device=codes.device)
         # In training all processes draw for the whole batch, and each takes its own part.
-        start, total = place_in_batch(len(codes), codes.device) if self.training else (0, len(codes))
-        mine = slice(start, start + len(codes))
+        start, total = place_in_batch(codes.shape[0], codes.device) if self.training else (0, codes.shape[0])
+        mine = slice(start, start + codes.shape[0])
         if self.training:
             drawn = torch.rand(total, generator=generator, dtype=torch.float32, device=codes.device)
             keep = drawn >= self.config.label_dropout
@@ -199,23 +220,23 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         mask = training_mask(total, codes.shape[1], generator, codes.device, mine, valid)
         visible, targets = codes.masked_fill(mask, self.codebook_size), codes[mask]
         masked = mask.flatten().nonzero()[:, 0]
-        enter = self._tabulated(len(codes), codes.shape[1])
+        enter = self._tabulated(codes.shape[0], codes.shape[1])
         if strength is not None:
             if not self.config.knows_strength:
                 raise ValueError("the prior does not know of strengths: set knows_strength, or leave strength out")
             enter = partial(self._enter, strength=strength)
-        logits = self._logits(visible.clamp_min(0), labels, rounded_rows(masked, mask.numel()), enter, valid)
-        logits = logits[: len(masked)]
+        rows = rounded_rows(masked, mask.numel())
+        logits = self._logits(visible.clamp_min(0), labels, rows, enter, valid, whole)[: len(masked)]
         loss = F.cross_entropy(logits.float(), targets)
         accuracy = (logits.argmax(-1) == targets).float().mean()
         if self.training:
             loss, accuracy = mean_over_batch(loss, accuracy, count=mask.sum())
-        return MaskGITOutput(loss, accuracy, logits, mask)
+        return MaskGITOutput(loss if return_loss else None, accuracy, logits, mask)
 
     def predict(self, codes: Tensor, known: Tensor, labels: Tensor) -> Tensor:
         """Logits `(batch, num_codes, codebook_size)` of every code given those that are `known`, and the class."""
         visible = codes.masked_fill(~known, self.codebook_size)
-        return self(visible=visible, labels=labels).logits.view(*codes.shape, -1)
+        return self(visible=visible, labels=labels, return_dict=True).logits.view(*codes.shape, -1)
 
     def _enter(self, visible: Tensor, labels: Tensor, strength: Tensor | None = None) -> tuple[Tensor, ...]:
         """Embeds each sample's label and its `visible` codes `(batch, num_codes)`; `codebook_size` means masked."""
@@ -245,18 +266,27 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         return tabulated(self._enter, num_samples, num_codes, self.codebook_size, max(self.config.null_labels))
 
     def _logits(
-        self, visible: Tensor, labels: Tensor, wanted: Tensor, enter: Enter, valid: Tensor | None = None
+        self,
+        visible: Tensor,
+        labels: Tensor,
+        wanted: Tensor,
+        enter: Enter,
+        valid: Tensor | None = None,
+        whole: bool = False,
     ) -> Tensor:
         """Logits `(wanted, codebook_size)` at the flat indices `wanted` of `visible` `(batch, num_codes)`.
 
-        Codes that are not `valid` fill up shorter samples.
+        Codes that are not `valid` fill up shorter samples. With `whole` the last layer computes all positions, for who
+        looks at its hidden states.
         """
         implementation = attention_for(self.config._attn_implementation, visible.device)
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention)
         num_codes = visible.shape[1]
         rows = wanted + wanted // num_codes + 1  # every sample has its class before its codes
         valid = None if valid is None else F.pad(valid, (1, 0), value=True)
-        hidden = self.head(self.transformer(*enter(visible, labels), attention=attention, wanted=rows, valid=valid))
+        few = None if whole else rows
+        hidden = self.transformer(*enter(visible, labels), attention=attention, wanted=few, valid=valid)
+        hidden = self.head(hidden.flatten(0, 1).index_select(0, rows) if whole else hidden)
         table = vectors(self.code_embedding, hidden.device)[:-1]
         if self.config.code_embedding == "learned":
             bias = self.logit_bias.index_select(0, wanted % num_codes)
@@ -309,7 +339,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
             return_codes, return_labels (`bool`): whether to return a `MaskGITGenerateOutput` with them.
             precision (`str`, *optional*): `"no"` is float32, `"bf16"` is bfloat16, `"auto"` is bfloat16 where the
                 hardware multiplies it. Another precision draws other series. A model that was cast to another dtype
-                than float32 computes in that.
+                or quantized computes as it is.
 
         Returns:
             Series `(num_samples, channels, length)` in the units of the data, or the output above. They are float32,
@@ -336,7 +366,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         decoding["num_steps"] = min(decoding["num_steps"], grid[0] * grid[1])
         shape = len(ids), self.config.tokenizer_config.num_channels, length
         values = torch.empty(shape, dtype=moments.dtype, device=self.device)
-        with autocast(self.device, precision or self.config.sampling_precision, self.dtype):
+        with autocast(self.device, precision or self.config.sampling_precision, self):
             # While all codes are masked, samples of a class are alike: their first prediction is made once.
             classes, which = ids.unique(return_inverse=True)
             everywhere = torch.arange(grid[0] * grid[1], device=self.device).repeat(len(classes), 1)
@@ -383,14 +413,14 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         """
         scale = guidance_at(progress, *guidance)
         visible = codes.scatter(1, masked, self.codebook_size)
-        wanted = wanted + codes.shape[1] * torch.arange(len(codes), device=codes.device)[:, None]
+        wanted = wanted + codes.shape[1] * torch.arange(codes.shape[0], device=codes.device)[:, None]
         if scale != 1:  # both passes as one
             visible, labels = visible.repeat(2, 1), torch.cat((labels, self._null(labels)))
             wanted = torch.cat((wanted, wanted + codes.numel()))
         if is_plain(self):
             logits = self._logits(visible, labels, wanted.flatten(), enter)
         else:
-            logits = self(visible=visible, labels=labels, wanted=wanted.flatten()).logits
+            logits = self(visible=visible, labels=labels, wanted=wanted.flatten(), return_dict=True).logits
         logits = logits.view(*wanted.shape, self.codebook_size)
         if scale == 1:
             return logits

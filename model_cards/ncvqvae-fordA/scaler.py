@@ -20,9 +20,9 @@ def enough_digits(mean: Sequence[float], std: Sequence[float]) -> torch.dtype:
     """The type of series of this mean and standard deviation of each channel: float32 where that holds them, and three
     digits of a standard deviation, else float64.
     """
-    most = torch.finfo(torch.float32).max
+    least, most = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
     for average, deviation in zip(mean, std, strict=True):
-        if abs(average) > 1e4 * deviation or abs(average) + 100 * deviation > most:
+        if abs(average) > 1e4 * deviation or abs(average) + 100 * deviation > most or deviation < least:
             return torch.float64
     return torch.float32
 

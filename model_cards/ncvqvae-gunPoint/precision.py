@@ -40,13 +40,14 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def autocast(device: torch.device, precision: str, dtype: torch.dtype = torch.float32) -> torch.autocast:
+def autocast(device: torch.device, precision: str, model: nn.Module | None = None) -> torch.autocast:
     """A context in which products have a precision.
 
     Args:
         precision: `"no"` is float32. `"bf16"` is bfloat16 for products and convolutions; code that must not lose
             digits opts out. `"auto"` is bfloat16 where the hardware has it.
-        dtype: of the weights. Where they are not float32, products are in their dtype, whatever the precision.
+        model (*optional*): one that was cast to another dtype than float32, or whose layers were quantized, computes
+            as it is, whatever the precision.
 
     Raises:
         ValueError: for another precision.
@@ -54,7 +55,12 @@ def autocast(device: torch.device, precision: str, dtype: torch.dtype = torch.fl
     if precision not in ("auto", "no", "bf16"):
         raise ValueError(f'precision must be "auto", "no" or "bf16", found {precision!r}')
     bfloat16 = precision == "bf16" or (precision == "auto" and fast_bfloat16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16 and dtype == torch.float32)
+    as_it_is = model is not None and (model.dtype != torch.float32 or _is_quantized(model))
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16 and not as_it_is)
+
+
+def _is_quantized(model: nn.Module) -> bool:
+    return any(type(module).__module__.startswith("torch.ao.") for module in model.modules())
 
 
 def fast_bfloat16(device: torch.device) -> bool:

@@ -99,7 +99,7 @@ class VectorQuantizer(InFloat32):
             # Exactly `hard` in the forward pass, the identity in the backward pass.
             quantized = hard + (points - points.detach())
 
-            counts = points.new_zeros(len(codebook)).index_add_(0, codes, points.new_ones(len(codes)))
+            counts = points.new_zeros(len(codebook)).index_add_(0, codes, points.new_ones(codes.shape[0]))
             if self.training:
                 sums = sums_by_code(points.detach(), codes, len(codebook))
                 packed = sum_over_processes(torch.cat((counts[:, None], sums), 1))
@@ -121,7 +121,7 @@ class VectorQuantizer(InFloat32):
         with torch.autocast(latents.device.type, enabled=False):
             scores = nearness(self._points(latents), self.codebook)
         drawn = torch.multinomial((scores / temperature).softmax(1), 1, generator=generator)
-        return drawn.view(len(latents), -1)
+        return drawn.view(latents.shape[0], -1)
 
     def _points(self, latents: Tensor) -> Tensor:
         return latents.movedim(1, -1).reshape(-1, latents.shape[1]).to(self.embedding_sum.dtype)
@@ -137,10 +137,10 @@ class VectorQuantizer(InFloat32):
     @torch.no_grad()
     def _revive(self, points: Tensor, generator: torch.Generator | None) -> None:
         dead = self.cluster_size < self.revival_threshold
-        start, total = place_in_batch(len(points), points.device)
+        start, total = place_in_batch(points.shape[0], points.device)
         chosen = broadcast_from_first(torch.randint(total, (len(dead),), generator=generator, device=points.device))
         # Of the points that are here; the others' are with other processes.
-        here = (chosen >= start) & (chosen < start + len(points))
+        here = (chosen >= start) & (chosen < start + points.shape[0])
         candidates = sum_over_processes(torch.where(here[:, None], points[(chosen - start) * here], 0.0))
         # Both statistics are replaced: the code alone would be overwritten by the next update.
         self.embedding_sum.copy_(torch.where(dead[:, None], candidates, self.embedding_sum))
@@ -168,8 +168,8 @@ def kmeans(
 
     Returns centroids `(num_clusters, dim)` and counts `(num_clusters,)` of at least 1.
     """
-    centroids = points[torch.randint(len(points), (1,), generator=generator, device=points.device)]
-    distance = torch.full((len(points),), torch.inf, dtype=points.dtype, device=points.device)
+    centroids = points[torch.randint(points.shape[0], (1,), generator=generator, device=points.device)]
+    distance = torch.full((points.shape[0],), torch.inf, dtype=points.dtype, device=points.device)
     for _ in range(num_clusters - 1):
         distance = torch.minimum(distance, (points - centroids[-1]).square().sum(1))
         weight = distance + torch.finfo(points.dtype).tiny  # where fewer points differ than there are clusters

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -96,7 +97,7 @@ class NCVQVAEConfig(PreTrainedConfig):
     ssl_weight: float | int | None = None
 
     @classmethod
-    def from_dict(cls, config_dict, **kwargs):
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: object):
         check_sizes(config_dict | kwargs)  # before each entry is looked at
         return super().from_dict(config_dict, **kwargs)
 

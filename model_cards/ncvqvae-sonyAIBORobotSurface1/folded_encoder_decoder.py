@@ -53,7 +53,8 @@ class FoldedEncoder(nn.Module):
     @property
     def norms(self) -> list[BatchNorm2d]:
         """Those that take each of `features` in."""
-        return [self.down[0], self.blocks[0].norm1, self.norm]  # type: ignore[list-item]
+        # By name, since an adapter that stands in the place of a sequence has no indices.
+        return [getattr(self.down, "0"), getattr(self.blocks, "0").norm1, self.norm]
 
     def features(self, spectrogram: Tensor) -> list[Tensor]:
         """Hidden states `(batch, channels, 1, time)` before the halvings, after them, and after the blocks."""

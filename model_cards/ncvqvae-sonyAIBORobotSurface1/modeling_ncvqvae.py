@@ -1,5 +1,6 @@
 """Stage 1 of NC-VQVAE: a series to codes and back."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
@@ -78,6 +79,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
 
     config: NCVQVAEConfig
     base_model_prefix = "tokenizer"  # so that stage 1 loads from the folder of a composite checkpoint
+    accepts_loss_kwargs = False  # `Trainer` would take a forward with **kwargs for one that counts accumulated batches
     main_input_name = "values"
     input_modalities = "time"
     _supports_sdpa = True
@@ -89,7 +91,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
 
     @property
     def device(self) -> torch.device:
-        """Where series are computed: that of the scaler's moments, since weights may be offloaded to the meta device."""
+        """Where series are computed: the scaler's device, since weights may be offloaded to the meta device."""
         return getattr(self, "tokenizer", self).scale.mean_and_std.device
 
     @property
@@ -111,18 +113,43 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         elif callable(reset := getattr(module, "reset_parameters", None)):
             reset()
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        is_main_process: bool = True,
+        state_dict: dict[str, Tensor] | None = None,
+        *args: object,
+        **kwargs: object,
+    ) -> None:
         """Saves weights, configuration and code, and the SHA-256 of each file of weights next to it.
 
-        Parameters that half precision holds exactly are stored in it, and load as they were; see `round_to_half`.
+        Parameters that half precision holds exactly are stored in it, and load as they were; see `round_to_half`. The
+        other arguments are those of transformers.
         """
-        offloaded = any(
-            parameter.is_meta for parameter in self.parameters()
-        )  # transformers fetches such weights itself
-        if kwargs.get("state_dict") is None and not offloaded:
-            kwargs["state_dict"] = halved(self)
-        super().save_pretrained(save_directory, **kwargs)
-        write_digests(Path(save_directory))
+        # transformers fetches offloaded weights itself, and picks those of adapters out.
+        offloaded = any(parameter.is_meta for parameter in self.parameters())
+        if state_dict is None and not offloaded and not getattr(self, "_hf_peft_config_loaded", False):
+            state_dict = halved(self)
+        super().save_pretrained(save_directory, is_main_process, state_dict, *args, **kwargs)
+        if is_main_process:
+            write_digests(Path(save_directory))
+
+    def _upload_modified_files(self, working_dir: str | Path, *args: object, **kwargs: object) -> object:
+        """transformers uploads here what `save_pretrained` has saved; the digests go with it."""
+        write_digests(Path(working_dir))
+        return super()._upload_modified_files(working_dir, *args, **kwargs)
+
+    @classmethod
+    def _check_config(cls, folder: Path) -> None:
+        """Of an adapter (PEFT), that of the base which it names, and the base's weights: transformers loads both."""
+        adapter = folder / "adapter_config.json"
+        if not adapter.is_file():
+            check_config(folder, cls._loads_from, cls.__name__)
+            return
+        base = Path(str(json.loads(adapter.read_text()).get("base_model_name_or_path")))
+        if base.is_dir():
+            check_config(base, cls._loads_from, cls.__name__)
+            check_weights(base)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path | None, *args, **kwargs) -> "PreTrainedModel":
@@ -139,7 +166,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         folder = Path(name or "", kwargs.get("subfolder") or "")
         if name is not None and folder.is_dir():
             if "config" not in kwargs:
-                check_config(folder, cls._loads_from, cls.__name__)
+                cls._check_config(folder)
             check_weights(folder)
         kwargs.setdefault("use_safetensors", True)
         model, found = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
@@ -151,7 +178,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         return (model, found) if report else model
 
     @staticmethod
-    def _load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs):
+    def _load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs):  # noqa: ANN001
         """transformers reads weights here; before it does, files and model, which has no memory yet, are compared."""
         files = [Path(file) for file in checkpoint_files or ()] if load_config.use_safetensors else []
         if files and load_config.hf_quantizer is None:
@@ -204,8 +231,12 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         self.register_load_state_dict_post_hook(_fill_constants)
         self.post_init()
 
-    def forward(self, values: Series, mean: Moment = None, std: Moment = None) -> NCVQVAEOutput:
-        """Encodes and decodes `values` `(batch, channels, length)`; see `encode`."""
+    @can_return_tuple
+    def forward(self, values: Series, mean: Moment = None, std: Moment = None, **kwargs: object) -> NCVQVAEOutput:
+        """Encodes and decodes `values` `(batch, channels, length)`; see `encode`.
+
+        With `return_dict=False` as a tuple. Other arguments, such as further columns of a batch, are ignored.
+        """
         values = as_series(values, self.config, self.device)
         encoded = self.encode(values, mean, std)
         scaled, _ = self.decode_latents(encoded.quantized, self.config.working(values.shape[-1]))
@@ -280,7 +311,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         if generator is not None:
             if not config.decoder_noise:
                 raise ValueError("the model's decoder takes no noise: leave the generator out")
-            shape = len(quantized), config.dim, *grid
+            shape = quantized.shape[0], config.dim, *grid
             noise = torch.randn(shape, generator=generator, dtype=torch.float32, device=generator.device)
             noise = noise.to(quantized.device)
         scaled, _ = self.decode_latents(quantized, config.working(length), noise)
@@ -339,7 +370,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
 
     def reconstruct(self, values: Series, mean: Moment = None, std: Moment = None) -> Tensor:
         """`values` `(batch, channels, length)` as the codes tell them; see `encode`."""
-        return self(values, mean, std).reconstruction
+        return self(values, mean, std, return_dict=True).reconstruction
 
     def embed(self, values: Series, mean: Moment = None, std: Moment = None) -> Tensor:
         """Features of `values` `(batch, channels, length)` for classifiers, `(batch, features)`.

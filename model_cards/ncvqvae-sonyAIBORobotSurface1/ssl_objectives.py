@@ -49,7 +49,7 @@ def vibcreg_loss(
         invariance = F.mse_loss(first, second)
         variance = covariance = first.new_zeros(())
         for centred, squares in (_centre(first), _centre(second)):
-            variance = variance + F.relu(1 - (squares / (len(centred) - 1) + 1e-4).sqrt()).mean()
+            variance = variance + F.relu(1 - (squares / (centred.shape[0] - 1) + 1e-4).sqrt()).mean()
             # The least square, here and below, gives a dimension without variance a gradient of zero.
             covariance = covariance + _normalised_covariance(centred / squares.clamp_min(1e-24).sqrt())
     return invariance_weight * invariance + variance_weight * variance + covariance_weight * covariance
@@ -85,7 +85,7 @@ def _centre(projections: Tensor) -> tuple[Tensor, Tensor]:
 
 def _standardise(projections: Tensor) -> Tensor:
     centred, squares = _centre(projections)
-    return centred / ((squares / (len(centred) - 1)).clamp_min(1e-30).sqrt() + 1e-8)
+    return centred / ((squares / (centred.shape[0] - 1)).clamp_min(1e-30).sqrt() + 1e-8)
 
 
 def _normalised_covariance(normalised: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def _sum_of_squares(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _check_batch(projections: Tensor, augmented: Tensor) -> torch.Size:
-    if projections.shape != augmented.shape or len(projections) < 2:
+    if projections.shape != augmented.shape or projections.shape[0] < 2:
         found = f"{tuple(projections.shape)} and {tuple(augmented.shape)}"
         raise ValueError(f"the objective needs two equal batches of at least two projections, found {found}")
     return projections.shape
