@@ -1,6 +1,5 @@
 """Publishing: what is checked, what the card says, what would be sent, and over a loopback Hub what is."""
 
-import hashlib
 import json
 import re
 import shlex
@@ -25,7 +24,11 @@ from ncvqvae.data.series import to_tensors
 from ncvqvae.evaluation.evaluator import evaluate
 from ncvqvae.evaluation.fcn import save_fcn, train_fcn
 from ncvqvae.evaluation.measures import HEADLINES
+from ncvqvae.evaluation.provenance import file_digests
 from ncvqvae.evaluation.report import write_report
+from ncvqvae.hub.card import card_of
+from ncvqvae.inference import load_checkpoint
+from ncvqvae.models.integrity import sha256
 from ncvqvae.training.recipes import Recipe
 from ncvqvae.training.run_folder import save
 
@@ -49,7 +52,7 @@ def evaluated(tmp_path_factory):
         result = evaluate(model, dataset, networks, num_seeds=1)
     digest = (folder / "model.sha256").read_text().strip()
     facts = {"checkpoint": "ncvqvae-toy", "dataset": "GunPoint", "seeds": [0], "command": "-"}
-    write_report(result, model, facts | {"weights_sha256": digest}, folder)
+    write_report(result, model, facts | {"weights_sha256": digest} | file_digests(folder), folder)
     return folder
 
 
@@ -62,22 +65,33 @@ def publish(folder, *options, repo_id="org/ncvqvae-toy"):
     return main(["publish", str(folder), "--repo-id", repo_id, *options])
 
 
-def test_a_dry_run_writes_the_card_and_lists_exactly_what_would_be_sent(folder, capsys):
+def write_card(folder, repo_id="org/ncvqvae-toy"):
+    """The card that publishing writes, in the folder."""
+    card, _ = card_of(folder, repo_id, load_checkpoint(folder).config)
+    (folder / "README.md").write_text(card)
+    return folder / "README.md"
+
+
+def test_a_dry_run_lists_exactly_what_would_be_sent_and_changes_nothing(folder, capsys):
     (folder / "notes.txt").write_text("not for others")
+    (folder / "my_own.png").write_bytes(b"not for others")
     (folder / "notes.md").write_text("Trained on a Sunday.\n")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
     assert publish(folder, "--dry-run") == 0
     said = capsys.readouterr().out
     listed = {line.split()[0] for line in said.splitlines() if line.endswith(" MB")}
     assert {"README.md", "config.json", "model.safetensors", "metrics.json", "recipe.yaml", "samples.png"} <= listed
-    assert listed == {path.name for path in folder.iterdir()} - {"notes.txt"}
-    assert "\nTrained on a Sunday.\n" in (folder / "README.md").read_text()
-    assert "\nwould go to https://huggingface.co/org/ncvqvae-toy\n" in said and "\nREADME.md: written\n" in said
+    assert listed == {path.name for path in folder.iterdir()} - {"notes.txt", "my_own.png"} | {"README.md"}
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+    assert "\nTrained on a Sunday.\n" in write_card(folder).read_text()
+    assert "\nwould go to https://huggingface.co/org/ncvqvae-toy\n" in said
+    assert "\nREADME.md: would be written\n" in said
     assert "would be public, unless its organisation's default is private" in said
     assert publish(folder, "--dry-run", "--private") == 0 and "would be private;" in capsys.readouterr().out
 
 
 def test_every_figure_of_the_card_is_that_of_its_metrics(folder):
-    publish(folder, "--dry-run")
+    write_card(folder)
     card, metrics = ModelCard.load(folder / "README.md"), json.loads((folder / "metrics.json").read_text())
     said = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert said.keys() == {key for key, *_ in HEADLINES}
@@ -89,28 +103,39 @@ def test_every_figure_of_the_card_is_that_of_its_metrics(folder):
     assert "2408.16613" in card.text and "down, up" in card.text
 
 
-def test_a_card_that_nobody_edited_follows_the_repository_id(folder, capsys):
-    publish(folder, "--dry-run")
-    first = (folder / "README.md").read_text()
-    assert publish(folder, "--dry-run", repo_id="lab/other") == 0
-    assert (folder / "README.md").read_text() == first.replace("org/ncvqvae-toy", "lab/other").replace(
-        "ncvqvae-toy\n", "other\n"
+def test_a_card_that_nobody_edited_follows_the_repository_id_and_the_figures(folder):
+    first = body(write_card(folder).read_text())
+    renamed = first.replace("org/ncvqvae-toy", "lab/other").replace("ncvqvae-toy\n", "other\n")
+    assert body(write_card(folder, "lab/other").read_text()) == renamed
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["scores"]["fid"]["mean"] += 1
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert publish(folder, "--dry-run") == 0
+    assert ModelCard.load(write_card(folder)).data.eval_results[0].metric_value == round(
+        metrics["scores"]["fid"]["mean"], 4
     )
 
 
+def body(card):
+    return card[: card.index("\n<!-- ncvqvae: ")]
+
+
 def test_what_a_person_wrote_into_the_card_stays_while_the_card_is_true(folder, capsys):
-    publish(folder, "--dry-run")
-    card = folder / "README.md"
+    card = write_card(folder)
     written = card.read_text().replace("## Limits", "## Limits\n\nTry it on a Monday.")
     written = written.replace("license: apache-2.0", "license: mit\nlanguage: en")
     card.write_text(written)
     assert publish(folder, "--dry-run") == 0 and card.read_text() == written
     assert "README.md: kept as it was edited" in capsys.readouterr().out
+    sent = card_of(folder, "org/ncvqvae-toy", load_checkpoint(folder).config)[0]
+    assert body(sent) == body(written) and "<!-- ncvqvae: edited, sha256 " in sent
+    card.write_text(sent)  # as publishing leaves it: it is still a person's
+    assert publish(folder, "--dry-run") == 0 and "kept as it was edited" in capsys.readouterr().out
     assert publish(folder, "--dry-run", repo_id="lab/other") == 2
     assert "lacks the line that loads lab/other; delete README.md" in capsys.readouterr().err
     (folder / "notes.md").write_text("Trained on a Sunday.")
     assert publish(folder, "--dry-run") == 2
-    assert "lacks the text of notes.md" in capsys.readouterr().err and card.read_text() == written
+    assert "lacks the text of notes.md" in capsys.readouterr().err and card.read_text() == sent
     (folder / "notes.md").unlink()
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics["scores"]["fid"]["mean"] += 1
@@ -149,8 +174,7 @@ def edited(pattern, replacement):
     ],
 )
 def test_a_card_that_was_edited_into_something_else_is_refused_in_one_line(folder, edit, message, capsys):
-    publish(folder, "--dry-run")
-    capsys.readouterr()
+    write_card(folder)
     edit(folder)
     written = (folder / "README.md").read_text()
     assert publish(folder, "--dry-run") == 2
@@ -166,8 +190,8 @@ def edit_code(folder):
 
 def other_weights(folder):
     file = folder / "model.safetensors"
-    save_file({name: tensor * 0.5 for name, tensor in load_file(file).items()}, file, {"format": "pt"})
-    (folder / "model.sha256").unlink()
+    save_file({name: (tensor * 0.5).to(tensor.dtype) for name, tensor in load_file(file).items()}, file, {"format": "pt"})
+    (folder / "model.sha256").write_text(sha256(file))
 
 
 def fewer_weights(folder):
@@ -289,9 +313,7 @@ def test_what_goes_wrong_on_the_way_is_one_line_and_changes_nothing(hub, folder,
     assert publish_there(folder) == (0, "")
     before = sent(hub)
     other_weights(folder)
-    change("metrics.json", weights_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest())(
-        folder
-    )
+    change("metrics.json", weights_sha256=sha256(folder / "model.safetensors"))(folder)
     hub.add_repo("stranger/toy")
     hub.fail_next = "lfs"
     for repo_id, token, message in (
@@ -319,7 +341,7 @@ def test_what_goes_wrong_on_the_way_is_one_line_and_changes_nothing(hub, folder,
         code, said = publish_there(folder, repo_id=repo_id)
         assert code == 2 and message in said
     assert hub.commits("org/toy") == 2 and sent(hub) == before and ("model", "org/new") not in hub.repos
-    monkeypatch.setattr("ncvqvae.hub.publish.get_token", lambda: None)
+    monkeypatch.setattr("ncvqvae.hub.upload.get_token", lambda: None)
     assert "there is no token for the Hub" in publish_there(folder)[1]
 
 

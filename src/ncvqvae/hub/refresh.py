@@ -1,7 +1,8 @@
 """Updates folders of checkpoints to this version of the package: `python -m ncvqvae.hub.refresh FOLDER ...`.
 
 It writes the code beside the weights anew, and renders card and report from `metrics.json`. Weights, figures and
-pictures do not change. `make cards` does this for every shipped checkpoint.
+pictures do not change; figures of a version that did not yet note which configuration and recipe they are of get the
+digests of those that are there. `make cards` does this for every shipped checkpoint.
 """
 
 import json
@@ -12,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..evaluation.pictures import CAPTIONS
+from ..evaluation.provenance import file_digests
 from ..evaluation.report import render
 from ..evaluation.zero_shot import render_zero_shot
 from ..inference import load_checkpoint
 from ..runtime import first_line, user_errors, whole_file
 from .base_card import is_base
-from .card import render_card
+from .card import DIGESTS, render_card
 
 
 def refresh(folder: Path) -> None:
@@ -46,6 +48,10 @@ def refresh(folder: Path) -> None:
     if not (folder / "metrics.json").is_file():
         return
     metrics = json.loads((folder / "metrics.json").read_text())
+    if not metrics.keys() & DIGESTS:  # measured by a version that did not write them
+        metrics |= file_digests(folder, is_base(model.config))
+        with whole_file(folder / "metrics.json") as partial:
+            partial.write_text(json.dumps(metrics, indent=1) + "\n")
     if is_base(model.config):
         report = render_zero_shot(metrics)
     else:
