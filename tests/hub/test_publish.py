@@ -6,11 +6,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from datasets import DatasetDict
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 from safetensors.torch import load_file, save_file
 
 from helpers.environments import environment_with
@@ -111,9 +112,8 @@ def test_a_card_that_nobody_edited_follows_the_repository_id_and_the_figures(fol
     metrics["scores"]["fid"]["mean"] += 1
     (folder / "metrics.json").write_text(json.dumps(metrics))
     assert publish(folder, "--dry-run") == 0
-    assert ModelCard.load(write_card(folder)).data.eval_results[0].metric_value == round(
-        metrics["scores"]["fid"]["mean"], 4
-    )
+    said = {result.metric_type: result.metric_value for result in ModelCard.load(write_card(folder)).data.eval_results}
+    assert said["fid"] == round(metrics["scores"]["fid"]["mean"], 4)
 
 
 def body(card):
@@ -190,7 +190,8 @@ def edit_code(folder):
 
 def other_weights(folder):
     file = folder / "model.safetensors"
-    save_file({name: (tensor * 0.5).to(tensor.dtype) for name, tensor in load_file(file).items()}, file, {"format": "pt"})
+    weights = {name: (tensor * 0.5).to(tensor.dtype) for name, tensor in load_file(file).items()}
+    save_file(weights, file, {"format": "pt"})
     (folder / "model.sha256").write_text(sha256(file))
 
 
@@ -228,6 +229,38 @@ def starting_from(checkpoint):
     return edit
 
 
+def recipe_of_another_run(folder):
+    recipe = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(recipe.replace("seed: 0", "seed: 1"))
+
+
+def other_scaler(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["tokenizer_config"]["std"] = [1000.0]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def saying(file, what, key=None):
+    """A text in a file, which an author may have left there without a thought."""
+
+    def edit(folder):
+        path = folder / file
+        if key:
+            path.write_text(json.dumps(json.loads(path.read_text()) | {key: what}))
+        else:
+            path.write_bytes((path.read_bytes() if path.exists() else b"") + f"\n# {what}\n".encode())
+
+    return edit
+
+
+def linked(name):
+    def edit(folder):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to("/etc/hostname")
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("change", "repo_id", "message"),
     [
@@ -250,6 +283,21 @@ def starting_from(checkpoint):
         (lambda folder: (folder / "recipe.yaml").unlink(), "org/name", "lacks recipe.yaml"),
         (lambda folder: (folder / "nearest.png").unlink(), "org/name", "lacks nearest.png"),
         (lambda folder: (folder / "config.json").unlink(), "org/name", "lacks config.json"),
+        (lambda folder: (folder / "model.sha256").unlink(), "org/name", "lacks model.sha256"),
+        (recipe_of_another_run, "org/name", "metrics.json was measured with another recipe.yaml"),
+        (other_scaler, "org/name", "metrics.json was measured with another config.json"),
+        (change("config.json", sampling_steps=1), "org/name", "metrics.json was measured with another config.json"),
+        (change("config.json", id2label={"0": "up", "1": "down"}), "org/name", "with another config.json"),
+        (change("config.json", label_shares=[0.99, 0.01]), "org/name", "with another config.json"),
+        (saying("config.json", "/home/alice/x", "_name_or_path"), "org/name", "config.json says '/home/alice/x'"),
+        (saying("metrics.json", "ncvqvae evaluate /data/x/y", "command"), "org/name", "metrics.json says '/data/x/y'"),
+        (saying("metrics.json", "python C:\\Users\\me\\a.py", "command"), "org/name", "metrics.json says 'C:"),
+        (saying("metrics.json", str(Path.home() / "series.csv"), "mine"), "org/name", "metrics.json says '"),
+        (saying("recipe.yaml", "as in /home/alice/mine.yaml"), "org/name", "says '/home/alice/mine.yaml'"),
+        (saying("notes.md", "see /Users/alice/notes"), "org/name", "says '/Users/alice/notes'"),
+        (saying("samples.png", "/home/alice/series.csv"), "org/name", "samples.png says '/home/alice/series.csv'"),
+        (linked("samples.png"), "org/name", "samples.png is a link"),
+        (linked("notes.md"), "org/name", "notes.md is a link"),
         (lambda folder: shutil.rmtree(folder), "org/name", "there is no folder"),
     ],
 )
@@ -275,6 +323,8 @@ def test_the_command_that_is_named_for_other_code_makes_the_folder_publishable_a
 def publish_there(hub, monkeypatch, capsys):
     """Publishes from this process, as one that knows this hub alone; returns the exit code and what is wrong."""
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
@@ -378,6 +428,53 @@ def test_what_the_folder_no_longer_holds_is_deleted_there_and_what_is_not_ours_s
     ours = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sent(hub) == ours | {name: file.content for name, file in theirs.items()}
     assert hub.commits("org/toy") == 4
+
+
+def test_what_is_deleted_there_is_printed(hub, folder, publish_there, capsys):
+    publish_there(folder)
+    repo = hub.repos["model", "org/toy"]
+    repo.add_version(repo.at("main")[1] | {"old_code.py": File(b"")})
+    monkey = ["publish", str(folder), "--repo-id", "org/toy"]
+    assert main(monkey) == 0
+    assert "deleted there, as of an earlier version: old_code.py\n" in capsys.readouterr().out
+
+
+def test_a_card_that_was_edited_on_the_hub_is_not_overwritten(hub, folder, publish_there):
+    publish_there(folder)
+    repo = hub.repos["model", "org/toy"]
+    card = repo.at("main")[1]["README.md"].content
+    repo.add_version(repo.at("main")[1] | {"README.md": File(card.replace(b"## Limits", b"## Limits\n\nMine."))})
+    code, said = publish_there(folder)
+    assert code == 2 and "README.md of org/toy was edited on the Hub, and would be overwritten; take it over" in said
+    assert hub.commits("org/toy") == 3
+    (folder / "README.md").write_bytes(hub.files("org/toy")["README.md"])  # as the message says
+    assert publish_there(folder) == (0, "") and b"\n\nMine." in hub.files("org/toy")["README.md"]
+    (folder / "README.md").unlink()
+    assert publish_there(folder) == (0, "") and b"Mine." not in hub.files("org/toy")["README.md"]
+
+
+def test_a_commit_in_between_is_not_overwritten(hub, folder, publish_there, monkeypatch):
+    publish_there(folder)
+    (folder / "notes.md").write_text("Trained on a Sunday.")
+    repo, list_files = hub.repos["model", "org/toy"], HfApi.list_repo_files
+
+    def while_somebody_commits(*arguments, **options):
+        found = list_files(*arguments, **options)
+        repo.add_version(repo.at("main")[1] | {"LICENSE": File(b"mine")})
+        return found
+
+    monkeypatch.setattr(HfApi, "list_repo_files", while_somebody_commits)
+    code, said = publish_there(folder)
+    assert code == 2 and "someone else has changed org/toy meanwhile; try again" in said
+    assert hub.commits("org/toy") == 3 and hub.files("org/toy")["LICENSE"] == b"mine"
+
+
+@pytest.mark.parametrize("method", ["generate", "reconstruct"])
+def test_a_checkpoint_that_makes_values_that_are_not_finite_is_refused(folder, method, monkeypatch, capsys):
+    made = torch.full((4, 1, 40), torch.nan)
+    monkeypatch.setattr(MaskGITForTimeSeriesGeneration, method, lambda *_, **__: made)
+    assert publish(folder, "--dry-run") == (2 if method == "generate" else 0)
+    assert method != "generate" or "makes values that are NaN or infinite" in capsys.readouterr().err
 
 
 @pytest.mark.slow

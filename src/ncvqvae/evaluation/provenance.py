@@ -39,8 +39,9 @@ OF_THE_PRIOR = ("prior", "code_temperature", "choose_sampling")  # how keys of a
 def file_digests(folder: Path, of_tokenizer: bool = False) -> dict[str, str | None]:
     """The SHA-256 of what the figures of a checkpoint depend on beside its weights: configuration and recipe.
 
-    They are of what the files say, not of how it is written. With `of_tokenizer` they leave out what is the prior's.
-    A file that is not there has `None`.
+    They are of what the files say, not of how it is written; a checkpoint that the training started from counts by
+    its last name, since it is another folder elsewhere. With `of_tokenizer` they leave out what is the prior's. A file
+    that is not there has `None`.
 
     Raises:
         ValueError: for a configuration or a recipe that cannot be read.
@@ -54,8 +55,10 @@ def file_digests(folder: Path, of_tokenizer: bool = False) -> dict[str, str | No
         raise ValueError(f"{folder / 'recipe.yaml'} is not YAML ({' '.join(str(error).split())})") from None
     if of_tokenizer and config is not None:
         config = config.get("tokenizer_config", config)
-    if of_tokenizer and isinstance(recipe, dict):
-        recipe = {key: value for key, value in recipe.items() if not str(key).startswith(OF_THE_PRIOR)}
+    if isinstance(recipe, dict):
+        left_out = OF_THE_PRIOR if of_tokenizer else ()
+        recipe = {key: value for key, value in recipe.items() if not str(key).startswith(left_out)}
+        recipe["start"] = Path(str(recipe.get("start"))).name
     return {"config_sha256": _digest(_settings(config)), "recipe_sha256": _digest(recipe)}
 
 

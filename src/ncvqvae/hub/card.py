@@ -21,7 +21,8 @@ from .stamp import is_written, stamped
 TASK = "time-series-generation"
 TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
 DIGESTS = ("config_sha256", "recipe_sha256")
-NEEDED: tuple[str, ...] = ("checkpoint", "weights_sha256", *DIGESTS, "dataset", "seeds", "sizes", "network")  # of metrics.json
+# What `metrics.json` must hold.
+NEEDED: tuple[str, ...] = ("checkpoint", "weights_sha256", *DIGESTS, "dataset", "seeds", "sizes", "network")
 NEEDED += ("scores", "not_measured", "published")
 NEEDED_OF_BASE = ("checkpoint", "tokenizer_sha256", *DIGESTS, "command", "zero_shot")
 PICTURES = ("samples.png", "nearest.png")

@@ -26,6 +26,7 @@ from .upload import Files
 PACKAGE_FOLDER = Path(__file__).parents[1]
 TEXTS = (".json", ".yaml", ".md", ".txt")
 DATA = (".json", ".yaml")
+MOST_HEAD = 2**20  # bytes at the beginning of weights or a picture that are looked at
 # A folder of a person, anywhere in a text; and a value that is a path from the root of a machine.
 HOMES = re.compile(r"(?<![\w.])(?:/home/|/Users/|/root/|[A-Za-z]:[\\/]+Users[\\/]+)[^\s\"'`,;)]*")
 ABSOLUTE = re.compile(r"(?<![^\s='\"])(?:(?:file:/)?(?:/[\w.~-]+){2,}|~[\w.-]*/|[A-Za-z]:[\\/]|\\\\)[^\s'\"]*")
@@ -35,7 +36,7 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEMo
     """Loads the checkpoint and generates, and reconstructs with one for all series.
 
     Raises:
-        ValueError: unless it is the one that was trained and measured.
+        ValueError: unless it is whole, with this package's code, and makes finite values.
     """
     model = load_checkpoint(folder)  # compares the weights with their SHA-256
     if isinstance(model, NCVQVAEModel) and model.config.length is not None:
@@ -45,8 +46,6 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEMo
             remedy = "save it again, in one file" if name.endswith("tensors") else "copy the folder again, or train it"
             raise ValueError(f"{folder} lacks {name}, and nobody could check its weights; {remedy}")
     _check_code(folder, getattr(model.config, "auto_map", None) or {})
-    if (folder / "metrics.json").is_file():
-        _check_measured(folder, model)
     generator = torch.Generator(model.device).manual_seed(0)
     made = []
     if is_base(model.config):
@@ -59,7 +58,7 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEMo
     return model
 
 
-def _check_measured(folder: Path, model: MaskGITForTimeSeriesGeneration | NCVQVAEModel) -> None:
+def check_measured(folder: Path, model: MaskGITForTimeSeriesGeneration | NCVQVAEModel) -> None:
     """Raises `ValueError` unless weights, configuration and recipe are those that `metrics.json` is of."""
     metrics, base = read_metrics(folder, model.config), is_base(model.config)
     if base:  # the figures are those of its tokenizer
@@ -94,19 +93,28 @@ def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
 
 
 def check_public(files: Files) -> None:
-    """Raises `ValueError` for a text among the files that says where something lies on this machine, or whose it is."""
+    """Raises `ValueError` for a file that says where something lies on this machine, or whose it is."""
     for name, content in files.items():
-        suffix = Path(name).suffix
-        if suffix not in TEXTS or name.startswith("ncvqvae/"):
+        if name.startswith("ncvqvae/"):  # the package, which is public
             continue
         try:
-            text = content.decode() if isinstance(content, bytes) else content.read_text(encoding="utf-8")
-            said = list(_private(text, suffix))
+            said = list(_private(*_text(name, content)))
         except (ValueError, RecursionError, yaml.YAMLError) as error:
             raise ValueError(f"{name} cannot be read ({one_line(error)[:200]}); write it again") from None
         if said:
             remedy = "write there the name alone, or what others find it by"
             raise ValueError(f"{name} says {said[0]!r}, a place on this machine, and would go up; {remedy}")
+
+
+def _text(name: str, content: Path | bytes) -> tuple[str, str]:
+    """The text in a file, with the ending of its name. Of weights and pictures it is what their heads may say."""
+    suffix = Path(name).suffix
+    if isinstance(content, bytes):
+        return content.decode(), suffix
+    if suffix in TEXTS:
+        return content.read_text(encoding="utf-8"), suffix
+    with open(content, "rb") as file:
+        return file.read(MOST_HEAD).decode("latin-1"), suffix
 
 
 def _private(text: str, suffix: str) -> Iterator[str]:
@@ -133,5 +141,6 @@ def _strings(value: Any) -> Iterator[str]:
     """Every text in nested lists and tables, the keys too."""
     if isinstance(value, str):
         yield value
-    for part in (*value.keys(), *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+    parts = value if isinstance(value, list) else ()
+    for part in (*value.keys(), *value.values()) if isinstance(value, dict) else parts:
         yield from _strings(part)

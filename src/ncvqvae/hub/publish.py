@@ -12,7 +12,7 @@ from ..data.synthetic import synthetic_dataset
 from ..inference import BASE
 from ..runtime import one_line, whole_file
 from .card import card_of
-from .checks import PACKAGE_FOLDER, check_checkpoint, check_public
+from .checks import PACKAGE_FOLDER, check_checkpoint, check_measured, check_public
 from .stamp import stamped
 from .upload import APP, CARD, PACKAGE, WANTED, Sent, check_repo_id, chosen, create, explained, matches, send
 
@@ -34,7 +34,9 @@ def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bo
     """
     folder = Path(folder)
     check_repo_id(repo_id)
-    card, kept = card_of(folder, repo_id, check_checkpoint(folder).config)
+    model = check_checkpoint(folder)
+    card, kept = card_of(folder, repo_id, model.config)
+    check_measured(folder, model)
     files = chosen(folder, WANTED) | {CARD: card.encode()}
     check_public(files)
     if dry_run:
@@ -102,7 +104,9 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
     # A checkpoint may be a link to a folder elsewhere, which `rglob` would not enter.
     checkpoints = [config.parent for config in sorted(folder.glob("*/config.json"))]
     for checkpoint in checkpoints:
-        check_checkpoint(checkpoint)
+        model = check_checkpoint(checkpoint)
+        if (checkpoint / "metrics.json").is_file():
+            check_measured(checkpoint, model)
     files = chosen(folder, APP)
     for path in sorted(PACKAGE_FOLDER.rglob("*")):
         if path.is_file() and matches(path.name, PACKAGE) and BASE not in path.parts:

@@ -34,6 +34,11 @@ def has_stamp(text: str) -> bool:
     return STAMP.search(text) is not None
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two texts are equal but for their digests."""
+    return _body(one) == _body(other)
+
+
 def _body(text: str) -> str:
     return STAMP.sub("", text.replace("\r\n", "\n")).rstrip()
 

@@ -13,7 +13,7 @@ from huggingface_hub.utils import httpx, validate_repo_id
 
 from ..evaluation.pictures import CAPTIONS
 from ..runtime import check_token
-from .stamp import has_stamp, is_ours
+from .stamp import has_stamp, is_ours, same
 
 
 CARD = "README.md"
@@ -80,18 +80,18 @@ def send(files: Files, repo_id: str, private: bool, kind: str = "model", card_ke
         changes: list[Any] = [CommitOperationAdd(name, content) for name, content in files.items()]
         changes += [CommitOperationDelete(name) for name in deleted]
         message = f"{repo_id.split('/')[-1]}: {len(files)} files"
-        done = api.create_commit(
-            repo_id, changes, commit_message=message, repo_type=kind, parent_commit=head
-        )
+        done = api.create_commit(repo_id, changes, commit_message=message, repo_type=kind, parent_commit=head)
         return Sent(files, done.commit_url, card_kept, deleted)
 
 
 def _check_card_there(api: HfApi, repo_id: str, kind: str, head: str, card: Path | bytes) -> None:
     """Raises `ValueError` for a card on the Hub that is not what this package published last."""
-    content = Path(api.hf_hub_download(repo_id, CARD, repo_type=kind, revision=head)).read_bytes()
-    found = content.decode(errors="replace")
+    found, ours = (
+        part.decode(errors="replace") if isinstance(part, bytes) else part.read_text(errors="replace")
+        for part in (Path(api.hf_hub_download(repo_id, CARD, repo_type=kind, revision=head)), card)
+    )
     # A new Space has a card of the Hub's own.
-    if is_ours(found) or content == card or (kind == "space" and not has_stamp(found)):
+    if is_ours(found) or same(found, ours) or (kind == "space" and not has_stamp(found)):
         return
     where = f"hf download {repo_id} {CARD} {'--repo-type space ' if kind == 'space' else ''}--local-dir FOLDER"
     remedy = f"take it over with {where}, or delete it there"

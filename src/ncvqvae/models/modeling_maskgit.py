@@ -124,9 +124,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
     @classmethod
     def from_tokenizer(cls, tokenizer: NCVQVAEModel, **config: object) -> "MaskGITForTimeSeriesGeneration":
         """A new prior over the codes of a trained tokenizer, whose weights it copies; fields as in `MaskGITConfig`."""
-        stage1 = tokenizer.config.to_dict()
-        stage1.pop("_name_or_path", None)  # a folder of this machine would be published
-        model = cls(MaskGITConfig(tokenizer_config=stage1, **config))
+        model = cls(MaskGITConfig(tokenizer_config=tokenizer.config.to_dict(), **config))
         model.tokenizer.load_state_dict(tokenizer.state_dict())
         if model.config.code_embedding in ("learned", "codebook_finetuned"):
             with torch.no_grad():
