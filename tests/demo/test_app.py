@@ -35,17 +35,18 @@ SPACE = SPACES / "ncvqvae-sampler"
 
 @pytest.fixture
 def client(checkpoint, tmp_path, monkeypatch):
-    yield from served_by(build_demo(checkpoint), tmp_path, monkeypatch)
+    yield from served_by(tmp_path, monkeypatch, checkpoint)
 
 
 @pytest.fixture
 def client_of_any(checkpoint, tmp_path, monkeypatch):
-    yield from served_by(build_demo(checkpoint, allow_any=True), tmp_path, monkeypatch)
+    yield from served_by(tmp_path, monkeypatch, checkpoint, allow_any=True)
 
 
-def served_by(app, tmp_path, monkeypatch):
+def served_by(tmp_path, monkeypatch, *arguments, **options):
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    app = build_demo(*arguments, **options)
     _, url, _ = app.launch(**LAUNCH, ssr_mode=False, prevent_thread_lock=True, quiet=True)
     yield gradio_client.Client(url, download_files=tmp_path / "downloads", verbose=False, analytics_enabled=False)
     app.close(verbose=False)
@@ -203,10 +204,9 @@ def test_the_space_starts_with_the_checkpoint_of_its_variable_or_of_its_option(c
         runpy.run_path(str(SPACE / "app.py"), run_name="__main__")
     for (app, options), wanted in zip(launched, (checkpoint, other), strict=True):
         assert options == LAUNCH
-        (chosen,) = (block for block in app.blocks.values() if getattr(block, "label", None) == "Checkpoint")
-        if isinstance(chosen, gradio.Dropdown):
-            assert chosen.value == Path(wanted).name and chosen.preprocess(chosen.value) == wanted
-            assert [name for name, _ in chosen.choices] == [chosen.value, "ncvqvae-gunPoint"]
+        chosen = next(block for block in app.blocks.values() if isinstance(block, gradio.Dropdown))
+        assert chosen.value == Path(wanted).name and chosen.preprocess(chosen.value) == wanted
+        assert [name for name, _ in chosen.choices] == [chosen.value, "ncvqvae-gunPoint"]
     card = SpaceCard.load(SPACE / "README.md").data
     assert card.sdk == "gradio" and (SPACE / card.app_file).is_file()
 

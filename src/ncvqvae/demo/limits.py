@@ -5,7 +5,6 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any
 
 
@@ -52,8 +51,13 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
 
 def number(name: str, value: Any, least: float, most: float, whole: bool = False) -> Any:
     """A number that a visitor gave. Raises `ValueError` for another, and for what is none."""
-    fits = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and least <= value <= most
+    fits = (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and least <= value <= most
+    )
     if not fits or (whole and value != int(value)):
         found = "nothing" if value is None else repr(value)[:40]
-        raise ValueError(f"{name} is a {'whole ' * whole}number from {least:g} to {most:g}, found {found}")
+        raise ValueError(f"{name} is a {'whole ' * whole}number from {least} to {most}, found {found}")
     return int(value) if whole else float(value)

@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -48,7 +49,7 @@ def _refuse(found: str) -> None:
     raise ValueError(f"the app reads up to {MOST_NUMBERS:,} numbers of a file, found {found}; send fewer series")
 
 
-def _check_array(head) -> int:
+def _check_array(head: IO[bytes]) -> int:
     """The bytes that an array of NumPy takes, by its head."""
     version = np.lib.format.read_magic(head)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
