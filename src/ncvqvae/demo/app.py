@@ -136,7 +136,7 @@ def _generate_tab(chosen: gr.components.Component, config: MaskGITConfig) -> lis
     return [label, *sampling]
 
 
-@messages()
+@messages
 def choose(checkpoint: str) -> list:
     """Loads a checkpoint; returns its description, classes and settings."""
     config = load(checkpoint).config
@@ -145,7 +145,7 @@ def choose(checkpoint: str) -> list:
 
 
 @GPU
-@messages()
+@messages
 def generate(
     checkpoint: str,
     label: str | None = ALL,

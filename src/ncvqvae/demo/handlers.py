@@ -1,8 +1,7 @@
 """What the app's handlers share: a lent GPU, progress, a limit of time, errors in one line, files to download."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from ..data.files import write_series
 from ..runtime import first_line, user_errors
-from .limits import limited
+from .limits import within
 
 
 try:
@@ -30,18 +29,21 @@ MOST_SECONDS = 120.0  # of a call
 WRONG = "a value is of another kind than its input takes, such as a list where a text belongs"
 
 
-@contextmanager
-def messages() -> Iterator[None]:
-    """Ends a call after `MOST_SECONDS`, and shows what went wrong in one line of the app, without a trace."""
-    try:
-        with limited(MOST_SECONDS):
-            yield
-    except gr.Error:
-        raise
-    except user_errors() as error:
-        raise gr.Error(first_line(error), print_exception=False) from None
-    except Exception as error:  # ours to mend; the trace is in the server's log
-        raise gr.Error(f"the app has a fault ({type(error).__name__}); try other settings") from error
+def messages(handler: Callable) -> Callable:
+    """Ends a call after `MOST_SECONDS`, and shows what goes wrong in one line of the app, without a trace."""
+
+    @wraps(handler)
+    def answered(*arguments: Any, **options: Any) -> Any:
+        try:
+            return within(MOST_SECONDS, partial(handler, *arguments, **options))
+        except gr.Error:
+            raise
+        except user_errors() as error:
+            raise gr.Error(first_line(error), print_exception=False) from None
+        except Exception as error:  # ours to mend; the trace is in the server's log
+            raise gr.Error(f"the app has a fault ({type(error).__name__}); try other settings") from error
+
+    return answered
 
 
 def explained(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -1,10 +1,10 @@
 """What a visitor may ask of the app: numbers in their ranges, and so many seconds of work."""
 
+import contextvars
 import ctypes
 import math
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 
@@ -12,41 +12,40 @@ class _TimeIsUp(BaseException):
     """No `Exception`, which what is interrupted might catch and go on."""
 
 
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Ends what a block does after so many seconds, wherever it is: Python raises an error in its thread.
+def within(seconds: float, function: Callable[[], Any]) -> Any:
+    """What `function` returns, or raises, in a thread of its own, which ends after so many seconds.
 
-    A call into a library ends first; those that the app makes are short, since what goes in is bounded.
+    Python raises an error in that thread, wherever it is, again and again until it has ended. A call into a library
+    ends first; those that the app makes are short, since what goes in is bounded.
 
     Raises:
         TimeoutError: if the time is up.
     """
-    thread, lock, done = threading.get_ident(), threading.Lock(), threading.Event()
+    done, lock, outcome = threading.Event(), threading.Lock(), {}
 
-    def watch() -> None:
-        left = seconds
-        while not done.wait(left):
-            with lock:
-                if not done.is_set():
-                    _raise_in(thread, _TimeIsUp)
-            left = 1.0  # where something has swallowed it
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
+    def work() -> None:
         try:
-            yield
-        finally:
-            with lock:
-                done.set()
-            _raise_in(thread, None)  # what was asked for, but has not come yet
-    except _TimeIsUp:
-        done.set()
-        raise TimeoutError(f"this took more than {seconds:g} seconds, and was ended; ask for less") from None
+            outcome["value"] = function()
+        except BaseException as error:
+            outcome["error"] = error
+        with lock:
+            done.set()
 
-
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    kind = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), kind)
+    context = contextvars.copy_context()  # where Gradio keeps whose call this is
+    thread = threading.Thread(target=context.run, args=(work,), daemon=True)
+    thread.start()
+    left = seconds
+    while thread.is_alive() and not done.wait(left):
+        with lock:  # not after it is done: another thread may have its number then
+            if thread.is_alive() and not done.is_set() and thread.ident is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TimeIsUp))
+        left = 0.5  # what collects garbage may have swallowed it
+    error = outcome.get("error")
+    if "value" not in outcome and (error is None or isinstance(error, _TimeIsUp)):
+        raise TimeoutError(f"this took more than {seconds:g} seconds, and was ended; ask for less")
+    if error is not None:
+        raise error
+    return outcome["value"]
 
 
 def number(name: str, value: Any, least: float, most: float, whole: bool = False) -> Any:

@@ -51,7 +51,7 @@ def _option(name: str) -> gr.components.Component:
 
 
 @GPU
-@messages()
+@messages
 def reconstruct(
     checkpoint: str,
     file: str | None = None,
