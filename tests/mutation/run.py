@@ -1,4 +1,4 @@
-"""Whether tests notice faults: `python tests/mutation/run.py [FROM [TO]]` puts each of `MUTANTS` into a copy of the code.
+"""Whether tests notice faults: `python tests/mutation/run.py [FROM [TO]]` puts each of `MUTANTS` into a copy.
 
 Each runs its tests until the first fails. It prints the survivors, and the share that was caught. No part of pytest.
 """
