@@ -18,10 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gradio_client import Client  # noqa: E402
+from gradio_client import Client
 
-from helpers.places import MODEL_CARDS  # noqa: E402
-from helpers.processes import served  # noqa: E402
+from helpers.places import MODEL_CARDS
+from helpers.processes import served
 
 
 def memory(address: str) -> int:

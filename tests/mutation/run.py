@@ -1,6 +1,7 @@
-"""Whether tests notice faults: `python tests/mutation/run.py [FROM [TO]]` puts each of `MUTANTS` into a copy of the package.
+"""Whether tests notice faults: `python tests/mutation/run.py [FROM [TO]]`. No part of pytest.
 
-Each runs its tests until the first fails. It prints the survivors, and the share that was caught. No part of pytest.
+It puts each of `MUTANTS` into a copy of the package, and runs its tests until the first fails. It prints the survivors
+and the share that was caught.
 """
 
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mutants import MUTANTS  # noqa: E402
+from mutants import MUTANTS
 
 
 REPOSITORY = Path(__file__).parents[2]
