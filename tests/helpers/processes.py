@@ -22,10 +22,14 @@ def variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def in_a_fresh_process(
-    script: str, *arguments: object, environment: Mapping[str, str] = os.environ, **options: object
+    script: str,
+    *arguments: object,
+    environment: Mapping[str, str] = os.environ,
+    flags: Sequence[str] = (),
+    **options: object,
 ) -> subprocess.CompletedProcess:
-    """Runs a script of Python in a process of its own, to its end."""
-    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    """Runs a script of Python in a process of its own, to its end; `flags` are those of the interpreter."""
+    command = [sys.executable, *flags, "-c", textwrap.dedent(script), *map(str, arguments)]
     return subprocess.run(command, env=variables(environment), capture_output=True, text=True, **options)
 
 

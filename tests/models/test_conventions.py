@@ -99,6 +99,12 @@ def test_hidden_states_and_attentions_come_with_the_same_logits(prior, by_config
     assert "hidden_states" not in prior(values, labels, output_hidden_states=False)
 
 
+def test_a_label_of_minus_one_is_no_class(prior):
+    values, labels = torch.randn(3, 1, 40), torch.tensor([0, -1, 1])
+    found, expected = (prior(values, one, generator=seed()).logits for one in (labels, labels % 3))
+    assert torch.equal(found, expected)
+
+
 def test_the_codes_embedding_is_the_input_embedding(prior):
     assert prior.get_input_embeddings() is prior.code_embedding
     other = torch.nn.Embedding(*prior.code_embedding.weight.shape)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..models.class_labels import NO_CLASS
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..runtime import whole_file
@@ -57,8 +56,8 @@ class PriorStep(nn.Module):
     gets the series of `generate` for its uniform numbers so (`models/masking.py` in full):
 
     1. All codes are masked. With n codes and S steps, codes known after step s are `n - floor(n cos(pi s / 2 S))`.
-    2. In each step `logits` come from this file. With guidance it is called twice, and they are
-       `without + scale * (with - without)`, where `without` are those of the labels -1.
+    2. In each step `logits` come from this file. With guidance (`masking.guidance_at`) it is called twice, and they
+       are `without + scale * (with - without)`, where `without` are those of the labels -1.
     3. A code is drawn from a place's logits with a uniform number u: it is the first whose cumulative probability, of
        `softmax(logits / temperature)`, is above u times the last.
     4. In the orders `"random"` and `"low_discrepancy"`, the codes drawn are at the next places of an order that is
@@ -73,7 +72,6 @@ class PriorStep(nn.Module):
         self.model = model
 
     def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
-        labels = torch.where(labels == NO_CLASS, self.model.config.num_labels, labels)
         return self.model(visible=codes, labels=labels, return_dict=True).logits.view(*codes.shape, -1)
 
 
