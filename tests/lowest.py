@@ -3,7 +3,7 @@
     python tests/lowest.py CHECKPOINT [--floors]
 
 A checkpoint loads, generates, is saved and loads again, with the package and without, and its samples go into a CSV:
-the same bits everywhere. `--floors` also asks uv whether every extra can be had at the lowest versions that
+the same bits everywhere. Damaged weights are refused. `--floors` also asks uv whether every extra can be had at the lowest versions that
 pyproject.toml names.
 """
 
@@ -60,6 +60,15 @@ def check_use(checkpoint, folder):
     for source in (checkpoint, folder / "saved"):
         run("-c", WITHOUT_THE_PACKAGE, source, folder / "values.pt", NUM_SAMPLES)
         assert torch.equal(torch.load(folder / "values.pt"), values), f"{source} without the package"
+
+    weights = folder / "saved" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    try:
+        AutoModel.from_pretrained(folder / "saved")
+    except ValueError as error:
+        assert "was changed after it was saved" in str(error)
+    else:
+        raise AssertionError("damaged weights were loaded")
 
     run("-m", "ncvqvae.cli", "sample", checkpoint, folder / "samples.csv", "-n", NUM_SAMPLES)
     with open(folder / "samples.csv", newline="", encoding="utf-8") as file:
