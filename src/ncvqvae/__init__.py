@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .models.modeling_maskgit import MaskGITForTimeSeriesGeneration
     from .models.modeling_ncvqvae import NCVQVAEModel
     from .models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
-    from .pipeline import TimeSeriesGenerationPipeline
+    from .models.pipeline import TimeSeriesGenerationPipeline
     from .training.finetuning import Start
     from .training.recipes import load_recipe
     from .training.stages import train
@@ -50,7 +50,7 @@ _MODULES = {
     "NCVQVAEForPreTraining": "models.modeling_ncvqvae_pretraining",
     "NCVQVAEModel": "models.modeling_ncvqvae",
     "Start": "training.finetuning",
-    "TimeSeriesGenerationPipeline": "pipeline",
+    "TimeSeriesGenerationPipeline": "models.pipeline",
     "describe": "data.own_series",
     "evaluate": "evaluation.evaluator",
     "load_checkpoint": "inference",

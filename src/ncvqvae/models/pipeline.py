@@ -1,13 +1,16 @@
 """`pipeline("time-series-generation", model=...)`, which turns classes into series."""
 
 import torch
-from transformers import AutoModel, Pipeline
-from transformers.pipelines import PIPELINE_REGISTRY
+from transformers import Pipeline
 
-from .models.configuration_maskgit import SAMPLING
-from .models.modeling_maskgit import Labels, MaskGITGenerateOutput
+from .class_labels import Labels
+from .configuration_maskgit import SAMPLING
+from .modeling_maskgit import MaskGITGenerateOutput
 
 
+TASK = "time-series-generation"
+# What a saved configuration says of it, in the words of transformers.
+CUSTOM_PIPELINES = {TASK: {"impl": "pipeline.TimeSeriesGenerationPipeline", "pt": ["AutoModel"], "type": "time"}}
 SETTINGS = {"num_samples", *SAMPLING}
 
 
@@ -42,6 +45,3 @@ class TimeSeriesGenerationPipeline(Pipeline):
         names = self.model.config.id2label
         series = zip(output.labels.tolist(), output.values.cpu().numpy(), strict=True)
         return [{"label": names.get(label), "values": values} for label, values in series]
-
-
-PIPELINE_REGISTRY.register_pipeline("time-series-generation", TimeSeriesGenerationPipeline, AutoModel, type="time")
