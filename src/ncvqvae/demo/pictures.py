@@ -7,8 +7,11 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from colorsys import hsv_to_rgb
+from functools import partial
 from html import escape
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -32,7 +35,7 @@ def series_panels(generated: Labelled, real: Labelled | None, names: Mapping[int
     """Generated series over real ones: a panel for each class that was generated, and each channel."""
     classes: list[int | None] = [None] if generated[1] is None else generated[1].unique().tolist()
     channels = generated[0].shape[1]
-    kinds = [("real", real, REAL, 0.5), ("generated", generated, MADE, 0.9)]
+    kinds: list[tuple[Any, ...]] = [("real", real, REAL, 0.5), ("generated", generated, MADE, 0.9)]
     panels = []
     for label in classes[:MOST_CLASSES]:
         parts = [(kind, _of_class(part, label), *style) for kind, part, *style in kinds if part is not None]
@@ -40,7 +43,7 @@ def series_panels(generated: Labelled, real: Labelled | None, names: Mapping[int
         name = f"class {explained(dataset, names[label])}: " if label in names else ""
         for channel in range(min(channels, MOST_CHANNELS)):
             title = name + f"channel {channel + 1}, " * (channels > 1) + counts
-            panels.append(_panel(title, lambda axis, parts=parts, channel=channel: _draw(axis, parts, channel)))
+            panels.append(_panel(title, partial(_draw, parts=parts, channel=channel)))
     left_out = [f"the first {MOST_CLASSES} of {len(classes)} classes"] * (len(classes) > MOST_CLASSES)
     left_out += [f"the first {MOST_CHANNELS} of {channels} channels"] * (channels > MOST_CHANNELS)
     drawn = f" Drawn: {' and '.join(left_out)}." * bool(left_out)
@@ -62,14 +65,14 @@ def spectrogram_panels(sets: Mapping[str, Tensor], spectrogram: Callable[[Tensor
     levels = {name: 10 * power.clamp_min(1e-6).log10().numpy() for name, power in powers.items()}
     low, high = min(level.min() for level in levels.values()), max(level.max() for level in levels.values())
 
-    def draw(axis: Axes, level: Tensor) -> None:
+    def draw(axis: Axes, level: np.ndarray) -> None:
         image = axis.imshow(level, aspect="auto", origin="lower", vmin=low, vmax=high, cmap="viridis")
         axis.set(xlabel="frame", ylabel="frequency bin")
         axis.yaxis.set_major_locator(MaxNLocator(integer=True))
         axis.figure.colorbar(image, ax=axis, pad=0.02).outline.set_visible(False)
 
     panels = [
-        _panel(f"mean of {len(sets[name])} {name} series, in dB", lambda axis, level=level: draw(axis, level))
+        _panel(f"mean of {len(sets[name])} {name} series, in dB", partial(draw, level=level))
         for name, level in levels.items()
     ]
     about = "What the tokenizer sees: how strong each frequency is (upwards) over time (to the right)."
@@ -102,7 +105,7 @@ def reconstruction_panels(values: Tensor, again: Tensor, titles: Sequence[str]) 
             panels.append(
                 _panel(
                     title + f", channel {channel + 1}" * (channels > 1),
-                    lambda axis, parts=parts, channel=channel: _draw(axis, parts, channel),
+                    partial(_draw, parts=parts, channel=channel),
                 )
             )
     more = f" The first {MOST_GRIDS} of {len(values)} series." if len(values) > MOST_GRIDS else ""
