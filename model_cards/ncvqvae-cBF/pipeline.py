@@ -2,10 +2,10 @@
 
 import torch
 from transformers import Pipeline
+from transformers.utils import ModelOutput
 
 from .class_labels import Labels
 from .configuration_maskgit import SAMPLING
-from .modeling_maskgit import MaskGITGenerateOutput
 
 
 TASK = "time-series-generation"
@@ -37,11 +37,11 @@ class TimeSeriesGenerationPipeline(Pipeline):
     def preprocess(self, inputs: dict) -> dict:
         return inputs
 
-    def _forward(self, inputs: dict, seed: int | None = None, **settings: object) -> MaskGITGenerateOutput:
+    def _forward(self, inputs: dict, seed: int | None = None, **settings: object) -> ModelOutput:
         generator = None if seed is None else torch.Generator(self.model.device).manual_seed(seed)
         return self.model.generate(labels=inputs["labels"], generator=generator, return_labels=True, **settings)
 
-    def postprocess(self, output: MaskGITGenerateOutput) -> list[dict]:
+    def postprocess(self, output: ModelOutput) -> list[dict]:
         names = self.model.config.id2label
         series = zip(output.labels.tolist(), output.values.cpu().numpy(), strict=True)
         return [{"label": names.get(label), "values": values} for label, values in series]
