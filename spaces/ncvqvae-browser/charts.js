@@ -38,7 +38,7 @@ export function drawLines(svg, lines, length, [low, high], label) {
   svg.setAttribute("aria-label", label);
   const { x, y } = scales(length, low, high);
   const quiet = { stroke: "currentColor", "stroke-opacity": 0.25 };
-  const small = { "font-size": 12, fill: "currentColor" };
+  const small = { "font-size": 14, fill: "currentColor" };
   for (const value of ticks(low, high)) {
     element("line", { x1: LEFT, x2: WIDTH - 8, y1: y(value), y2: y(value), ...quiet }, svg);
     element("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end", ...small }, svg, `${+value.toPrecision(3)}`);
