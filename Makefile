@@ -27,10 +27,10 @@ test: setup
 test-fast: setup
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST)
 
-# The tests that transformers runs on its own models, on ours; what of them is skipped is listed.
+# The tests that transformers runs on its own models, on ours; what of them is left out is counted, with its reason.
 test-peer: setup
 	if .venv/bin/python tests/peer/lay_out.py; then OMP_NUM_THREADS=1 .venv/bin/python -m pytest -o addopts= -q -rs \
-	  --tb=short -n auto --dist loadfile tests/peer/prior.py tests/peer/stage1.py $(PYTEST); fi
+	  --tb=short -n auto --dist loadscope tests/peer/prior.py tests/peer/stage1.py $(PYTEST); fi
 
 # The inference install at the lowest and at the newest versions that pyproject.toml allows, whatever constraints.txt says:
 # each has PyTorch as PyPI has it, 5 GB with CUDA.
