@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from ..runtime import one_line, whole_file
+from .names import role_of, some
 
 
 if TYPE_CHECKING:
@@ -78,12 +79,19 @@ def _no_formula(label: str) -> str:
     return f"'{label}" if FORMULA.match(label) and not NUMBER.fullmatch(label) else label
 
 
-def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """`values` and `labels` of an npz file. Raises `ValueError` for one that is damaged or lacks values."""
+def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """`values` and `labels` (or `label`, or `class`) of an npz file, and what is told about its other arrays.
+
+    Raises:
+        ValueError: for one that is damaged, lacks values, or has several arrays of labels.
+    """
     with _explained(path), np.load(path) as arrays:
-        if "values" not in arrays:
+        labels = [name for name in arrays if role_of(name) == "label"]
+        if "values" not in arrays or len(labels) > 1:
             raise ValueError(f"it holds {', '.join(arrays) or 'nothing'}: call the series values and classes labels")
-        return arrays["values"], arrays.get("labels")
+        others = [name for name in arrays if name not in ("values", *labels)]
+        told = [f"without {some(others)}: the series are in values"] * bool(others)
+        return arrays["values"], arrays[labels[0]] if labels else None, told
 
 
 def read_ts(path: Path) -> tuple[list[np.ndarray], list[str] | None, list[str]]:
@@ -91,6 +99,8 @@ def read_ts(path: Path) -> tuple[list[np.ndarray], list[str] | None, list[str]]:
     from aeon.datasets import load_from_ts_file
 
     with _explained(path):
+        if re.search(r"^\s*@timestamps\s+true\b", path.read_text(errors="replace"), re.IGNORECASE | re.MULTILINE):
+            raise ValueError("it has a time beside each value, which aeon does not read; leave the times out")
         series, labels, about = load_from_ts_file(str(path), return_meta_data=True)
         if not len(series):
             raise ValueError("it has no line of series below @data")
@@ -115,8 +125,8 @@ def read_arff(path: Path, label: str | None) -> "tuple[list[np.ndarray] | pd.Dat
             return list(np.asarray(series, dtype=np.float64)), list(labels)
         try:
             rows, about = loadarff(str(path))
-        except (ArffError, NotImplementedError, IndexError) as error:
-            raise ValueError(str(error)) from None
+        except (ArffError, NotImplementedError, IndexError, StopIteration) as error:
+            raise ValueError(str(error) or "it has no line @data") from None
     table = pd.DataFrame(rows)
     words = [name for name, kind in zip(about.names(), about.types(), strict=True) if kind == "nominal"]
     for name in words:

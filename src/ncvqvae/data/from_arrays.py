@@ -43,14 +43,14 @@ def from_arrays(values: Any, labels: Sequence | None, layout: Layout, told: list
     if layout.named or layout.values:
         raise ValueError(f"arrays have no columns, so there is no column {(layout.named or layout.values)[0]!r}")
     arrays = _as_arrays(values, layout)
-    if not told:
+    if not any(one.startswith("read from") for one in told):
         axes = ["length", "channels"] if layout.channels_last else ["channels", "length"]
         if isinstance(values, list | tuple):
-            told = [f"read from a list of arrays ({', '.join(axes)})"]
+            told = [f"read from a list of arrays ({', '.join(axes)})", *told]
         else:
             recording = layout.window is not None and values.ndim < (3 if layout.channels_last else 2)
             axes = axes if values.ndim == 3 or (recording and values.ndim == 2) else ["length"]
-            told = [f"read from an array ({', '.join(axes if recording else ['series', *axes])})"]
+            told = [f"read from an array ({', '.join(axes if recording else ['series', *axes])})", *told]
     return of_arrays(arrays, None if labels is None else label_names(labels, len(arrays)), told)
 
 
@@ -117,7 +117,7 @@ def _as_arrays(values: Any, layout: Layout) -> np.ndarray | list[np.ndarray]:
 def _as_numpy(values: Any) -> np.ndarray:
     """An array of numbers, if that is what it is; `None` and masked values become NaN."""
     if isinstance(values, Tensor):
-        values = values.detach().cpu()
+        values = (values if values.layout == torch.strided else values.to_dense()).detach().cpu()
         values = values.float() if values.dtype == torch.bfloat16 else values
     if isinstance(values, np.ma.MaskedArray):
         return np.ma.filled(values.astype(np.float64), np.nan)

@@ -71,6 +71,8 @@ def from_frame(table: pd.DataFrame, layout: Layout, told: list[str]) -> Opened:
     Raises:
         ValueError: see `from_dataset`.
     """
+    if isinstance(table.columns, pd.MultiIndex):  # of channel and sample
+        table = table.set_axis(["_".join(str(part) for part in name if part != "") for name in table.columns], axis=1)
     table = with_index(table.rename(columns=str))
     if not len(table):
         raise ValueError("there are no series: the table is empty")

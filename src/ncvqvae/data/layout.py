@@ -1,7 +1,7 @@
 """What the columns of a table are: its layout, found from their names and kinds, or given by the caller."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .names import (
@@ -42,6 +42,20 @@ class Layout:
         """The columns that are no values, by name."""
         return [name for name in (self.label, self.id, self.time, self.channel) if name is not None]
 
+    def spelled(self, names: Iterable[str]) -> "Layout":
+        """The same, with columns named as a table with these `names` spells them, in capitals or not."""
+        spellings: dict[str, list[str]] = {}
+        for name in names:
+            spellings.setdefault(name.strip().lower(), []).append(name)
+
+        def spelled(given: str | None) -> str | None:
+            found = spellings.get((given or "").strip().lower(), [])
+            return found[0] if len(found) == 1 else given
+
+        values = None if self.values is None else [spelled(name) or name for name in self.values]
+        given = {kind: spelled(getattr(self, kind)) for kind in NAMES}
+        return replace(self, values=values, **given)
+
 
 @dataclass
 class Columns:
@@ -77,6 +91,7 @@ def find_columns(kinds: Mapping[str, Kind], layout: Layout, repeats: Callable[[s
         ValueError: for a column that is not there, or a table that can be read in several ways; the message names the
             option that decides.
     """
+    layout = layout.spelled(kinds)
     role = {kind: _find(kind, layout, list(kinds)) for kind in NAMES}
     found = Columns("series", **role, values=[])  # type: ignore[arg-type]
     rest = _without_namesakes([name for name in kinds if name not in role.values()], layout, found)
@@ -148,17 +163,29 @@ def _values(kinds: Mapping[str, Kind], rest: list[str], layout: Layout, found: C
     if layout.values is not None:
         if missing := [name for name in layout.values if name not in kinds]:
             raise ValueError(f"there is no value column {missing[0]!r}; the columns are {some(list(kinds))}")
+        if len(set(layout.values)) < len(layout.values):
+            raise ValueError(f"--value-columns name a column twice; found {some(layout.values)}")
         found.left_out |= {name: "it was not asked for" for name in rest if name not in layout.values}
         rest = list(layout.values)
     else:
         found.left_out |= {name: "it numbers the rows" for name in rest if ROW_NUMBERS.fullmatch(name.strip())}
         rest = [name for name in rest if name not in found.left_out]
     if others := [name for name in rest if kinds[name] != "number"]:
-        hint = "name the classes with --label-column, times with --time-column, or the values with --value-columns"
-        raise ValueError(f"the column {others[0]!r} does not hold numbers: {hint}")
+        numbers = [name for name in rest if kinds[name] == "number"]
+        if layout.values is not None or not _only_notes(numbers, layout, found):
+            hint = "name the classes with --label-column, times with --time-column, or the values with --value-columns"
+            raise ValueError(f"the column {others[0]!r} does not hold numbers: {hint}")
+        found.left_out |= dict.fromkeys(others, "it holds no numbers")
+        rest = numbers
     if not rest:
         raise ValueError("the table has no column of values")
     return rest
+
+
+def _only_notes(numbers: list[str], layout: Layout, found: Columns) -> bool:
+    """Whether columns that are no numbers can only be notes: the classes are known, and where times may be, these too."""
+    samples = layout.id is None and bool(numbers) and are_numbered(numbers) and name_samples(numbers)
+    return found.label is not None and (found.time is not None or samples)
 
 
 def _rows_are_times(values: list[str], layout: Layout, found: Columns, repeats: Callable[[str], bool]) -> bool:
@@ -169,7 +196,8 @@ def _rows_are_times(values: list[str], layout: Layout, found: Columns, repeats: 
     if found.id and not repeats(found.id) and numbered:
         return False
     if found.id and repeats(found.id):
-        if layout.id is None and numbered and len(values) >= FEW_SAMPLES and not found.time:
+        samples = not found.time or name_samples(values)
+        if layout.id is None and numbered and len(values) >= FEW_SAMPLES and samples:
             raise ValueError(_which("rows share values of", found.id, values, f"--id-column {found.id}"))
         return True
     if found.time:

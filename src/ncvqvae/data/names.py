@@ -9,20 +9,24 @@ import pandas as pd
 from .times import read_times
 
 
-# The names, in small letters and without a unit or `_id`, by which a column is known without an option.
+# The names, in small letters with `_` and without a unit or `_id`, by which a column is known without an option.
 NAMES = {
     "label": ("label", "labels", "class"),
     "id": (
-        *("id", "series", "unique", "item", "instance", "window", "recording", "session", "trial"),
-        *("subject", "user", "participant", "patient"),
+        *("id", "series", "unique", "item", "instance", "window", "recording", "session", "trial", "rec", "run"),
+        *("experiment", "episode", "segment", "unit", "unit_number", "subject", "user", "participant", "patient"),
     ),
     "time": (
         *("time", "timestamp", "ts", "ds", "date", "datetime", "time_index", "timepoint", "timestep", "time_step"),
-        *("elapsed", "time_elapsed", "elapsed_time", "seconds_elapsed"),
+        *("elapsed", "time_elapsed", "elapsed_time", "seconds_elapsed", "epoch", "unix_time", "unix_timestamp"),
+        "date_time",
     ),
     "channel": ("channel", "dimension", "dim", "sensor", "variable"),
 }
-ROW_NUMBERS = re.compile(r"#|idx|index|row|rownames|unnamed: \d+|__index_level_\d+__|level_\d+", re.IGNORECASE)
+ROW_NUMBERS = re.compile(
+    r"#|idx|index|no\.?|nr\.?|row|row[ _]?(names|number|num|no|nr|id|index)|unnamed: \d+|__index_level_\d+__|level_\d+",
+    re.IGNORECASE,
+)
 COUNTS_ROWS = re.compile(r"time|stamp|elapsed|clock|frame|sample|step|tick|count|seq|packet", re.IGNORECASE)
 UNIT = re.compile(r"[ _]*(\([^)]*\)|\[[^]]*\])|[ _](s|ms|us|µs|ns|sec|secs|seconds|utc|unix)")
 NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -38,8 +42,8 @@ FEW_SAMPLES = 8  # fewer columns or samples seem to be the channels of one time,
 
 def role_of(name: str) -> str | None:
     """Whether a column's name says that it holds the `"label"`, the `"id"`, the `"time"` or the `"channel"`."""
-    plain = name.strip().lower()
-    bare = re.sub(f"({UNIT.pattern})$", "", plain)
+    plain = re.sub(r"[ _-]+", "_", name.strip().lower())
+    bare = re.sub(f"({UNIT.pattern})$", "", name.strip().lower()).replace(" ", "_")
     for role, names in NAMES.items():
         if plain in names or (role in ("id", "channel") and plain.removesuffix("_id") in names):
             return role

@@ -89,7 +89,7 @@ def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Any, list[str]]
     if kind == ".arff":
         return *read_arff(path, layout.label), [f"read from {path.name}"]
     if kind == ".npz":
-        return *read_arrays(path), []
+        return read_arrays(path)
     if kind == ".npy":
         try:
             return np.load(path, mmap_mode="r"), None, []

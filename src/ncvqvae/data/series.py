@@ -111,8 +111,7 @@ class Survey:
     """The sizes, gaps and numbers of a set of series.
 
     `sizes` counts the samples of each series; `ends` leaves out the NaN in which all its channels end. `num_missing`
-    counts every NaN. `padded` says that NaN stand only at such ends. `needs_double` says that float32 has too few
-    digits for a channel.
+    counts every NaN. `padded` says that NaN stand only at such ends.
     """
 
     channels: int
@@ -120,7 +119,7 @@ class Survey:
     ends: list[int]
     num_missing: int
     padded: bool
-    needs_double: bool = False
+    spread: Spread
 
     @property
     def lengths(self) -> list[int]:
@@ -133,10 +132,9 @@ def survey(arrays: Iterable[np.ndarray]) -> Survey:
     """Surveys series `(channels, length)`, one by one.
 
     Raises:
-        ValueError: for no series, different numbers of channels, a channel without any value, or an outlier that
-            leaves all other values without digits.
+        ValueError: for no series, different numbers of channels, or a channel without any value.
     """
-    found, spread = Survey(0, [], [], 0, True), Spread()
+    found = Survey(0, [], [], 0, True, Spread())
     for index, series in enumerate(arrays):
         if found.channels not in (0, len(series)):
             raise ValueError(f"series differ in their channels: {sorted({found.channels, len(series)})}")
@@ -151,11 +149,9 @@ def survey(arrays: Iterable[np.ndarray]) -> Survey:
         found.ends.append(end)
         found.num_missing += int(known.size - known.sum())
         found.padded &= bool(known[:, :end].all())
-        spread.add(index, series)
+        found.spread.add(index, series)
     if not found.sizes:
         raise ValueError("there are no series: the split is empty")
-    spread.check()
-    found.needs_double = spread.needs_double
     return found
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from .labels import is_missing, label_name, sort_labels
 from .layout import Columns, Layout
 from .names import COUNTS_ROWS, FEW_SAMPLES, natural, role_of, some
-from .times import largest_gap, read_times, show_step
+from .times import largest_gap, passes_midnight, read_times, show_step
 
 
 TIMES = pd.DatetimeIndex | pd.PeriodIndex | pd.TimedeltaIndex
@@ -30,18 +30,26 @@ def with_index(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the times, or the series and their times, that its index holds as columns.
 
     An index of times and the two levels of an index of series and times have these names, whatever they were called.
+    Other levels keep theirs.
+
+    Raises:
+        ValueError: for an index that is called as a column, or whose levels have no names.
     """
-    names = [name for name in table.index.names if name is not None]
-    if isinstance(table.index, pd.MultiIndex):
-        if table.index.nlevels != 2:
-            raise ValueError(f"an index has the levels series and time, found {table.index.nlevels} levels")
-        is_time = [_is_time(table.index.levels[level], table.index.names[level]) for level in (0, 1)]
-        return table.reset_index(names=["time", "series"] if is_time == [True, False] else ["series", "time"])
-    if isinstance(table.index, TIMES):
-        return table.reset_index(names="time")
-    if names and names[0] not in table:  # an index with a name is what a column of this name would be
-        return table.reset_index()
-    return table.reset_index(drop=True)
+    index = table.index
+    own = [name for name in index.names if name is not None]
+    named = len(own) == index.nlevels and bool({role_of(str(name)) for name in own} & {"label", "channel"})
+    if isinstance(index, pd.MultiIndex) and not named and not (index.nlevels > 2 and len(own) == index.nlevels):
+        if index.nlevels != 2:
+            raise ValueError(f"an index has the levels series and time, found {index.nlevels} levels")
+        is_time = [_is_time(index.levels[level], index.names[level]) for level in (0, 1)]
+        own = ["time", "series"] if is_time == [True, False] else ["series", "time"]
+    elif len(own) == 1 and own[0] in table and np.array_equal(table[own[0]], index):  # of set_index(..., drop=False)
+        own = []
+    elif isinstance(index, TIMES):
+        own = ["time"]
+    if twice := [name for name in own if name in table]:
+        raise ValueError(f"the index and a column are both called {twice[0]!r}: leave one out, or call it otherwise")
+    return table.reset_index(names=own) if own else table.reset_index(drop=True)
 
 
 def one_table(tables: Sequence[pd.DataFrame], labels: Sequence[str] | None = None) -> pd.DataFrame:
@@ -65,6 +73,8 @@ def recordings(table: pd.DataFrame, columns: Columns, layout: Layout) -> Recordi
     table, told = table.reset_index(drop=True), []
     times = None if columns.time is None else read_times(table[columns.time], layout.day_first)
     numbers, names = _ids(table, columns)
+    if times is not None and times.groupby(numbers).apply(passes_midnight).any():
+        raise ValueError(f"the times in {columns.time!r} pass midnight, hence have no order: write them with their dates")
     order = np.lexsort((numbers,) if times is None else (pd.factorize(times, sort=True)[0], numbers))
     table, numbers = table.iloc[order], numbers[order]
     times = None if times is None else times.iloc[order]

@@ -15,11 +15,13 @@ from .layout import Layout
 from .names import ROW_NUMBERS, role_of
 
 
+DECIMAL_SIGNS = {",": "commas", ".": "points"}
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 PROBED = 50  # rows that are looked at to find the separator
 # In a text whose fields are separated by "," the decimal comma needs quotes.
 DECIMALS = [rf'(?:^|[;\t|])[ "]*[-+]?\d*{mark}\d+(?:[eE][-+]?\d+)?[ "]*(?=$|[;\t|])' for mark in (",", r"\.")]
 QUOTED_DECIMAL = r'(?:^|,)"[-+]?\d+,\d+"(?=$|,)'
+POINT = r'(?:^|,)[ "]*[-+]?\d*\.\d+(?:[eE][-+]?\d+)?[ "]*(?=$|,)'  # between commas
 THOUSANDS = r',?"[-+]?[1-9]\d{0,2},\d{3}"'
 COMMA_IN_TIME = r"^([-+]?\d+),(\d+)$"
 NUMBER = r"^\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*$"
@@ -43,8 +45,9 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     text, told = _decode(path)
     lines, comments, separator = _lines(path, text)
     separator = separator or _separator(lines)
-    named = [*layout.named, *(layout.values or [])]
     header, comment = ([name.strip() for name in _fields(line, separator)] for line in (lines[0], comments[0][1:]))
+    layout = layout.spelled([*header, *comment])
+    named = [*layout.named, *(layout.values or [])]
     if _is_series(header, named) and len(comment) == len(header) and not _is_series(comment, named):
         header, lines, comments = comment, ["", *lines], comments[1:]
     _check_header(path, header, named)
@@ -55,7 +58,8 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     table = _parse(path, body, header, separator, decimal, texts)
     read = layout.values or [name for name in header if not ROW_NUMBERS.fullmatch(name)]
     _check_cells(path, table, [name for name in read if name in table.column_names and name not in texts])
-    said = f"separated by {SEPARATORS.get(separator, repr(separator))}" + ", with decimal commas" * (decimal == ",")
+    said = f"separated by {SEPARATORS.get(separator, repr(separator))}"
+    said += f", with decimal {DECIMAL_SIGNS[decimal]}" * bool(decimal)
     left = len(comments) - (comments == [""])
     told += [f"without {left} line{'s' * (left > 1)} that begin{'s' * (left == 1)} with #"] * bool(left)
     return _as_written(_without_empty_end(table), texts, decimal), [said, *told]
@@ -145,20 +149,27 @@ def _check_rows(path: Path, header: list[str], lines: list[str], comments: list[
 
 
 def _decimal(path: Path, body: str, separator: str) -> str:
+    """The decimal sign, or nothing where no number has one."""
     if separator == ",":
-        quoted = re.search(QUOTED_DECIMAL, body, re.MULTILINE)
+        quoted, point = (re.search(pattern, body, re.MULTILINE) for pattern in (QUOTED_DECIMAL, POINT))
+        if quoted and point:
+            _raise_of_both(path, quoted[0].strip(' ,"'), point[0].strip(' ,"'))
         if quoted and all(re.fullmatch(THOUSANDS, one[0]) for one in re.finditer(QUOTED_DECIMAL, body, re.MULTILINE)):
             found = quoted[0].strip(',"')
             raise ValueError(
                 f"{path} holds {found!r}, which may be {found.replace(',', '')} or {found.replace(',', '.')}: write "
                 "numbers without marks of thousands, and with a decimal point"
             )
-        return "," if quoted else "."
+        return "," if quoted else "." if point else ""
     comma, point = (re.search(pattern, body, re.MULTILINE) for pattern in DECIMALS)
     if comma and point:
-        found = f"{comma[0].strip(' ;|')!r} and {point[0].strip(' ;|')!r}"
-        raise ValueError(f"{path} has decimal commas and decimal points, {found}: write all numbers alike")
-    return "," if comma else "."
+        _raise_of_both(path, comma[0].strip(' ;|\t"'), point[0].strip(' ;|\t"'))
+    return "," if comma else "." if point else ""
+
+
+def _raise_of_both(path: Path, comma: str, point: str) -> None:
+    found = f"{comma!r} and {point!r}"
+    raise ValueError(f"{path} has decimal commas and decimal points, {found}: write all numbers alike")
 
 
 def _parse(path: Path, body: str, header: list[str], separator: str, decimal: str, texts: Collection[str]) -> pa.Table:
@@ -177,14 +188,16 @@ def _parse(path: Path, body: str, header: list[str], separator: str, decimal: st
             # One block, so that each column has the one kind that all its rows have.
             read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(raw) + 2),
             parse_options=arrow_csv.ParseOptions(delimiter=separator, invalid_row_handler=keep),
-            convert_options=arrow_csv.ConvertOptions(column_types=kinds, decimal_point=decimal, null_values=MISSING),
+            convert_options=arrow_csv.ConvertOptions(column_types=kinds, decimal_point=decimal or ".", null_values=MISSING),
         )
     except pa.ArrowInvalid as error:
         if wrong:
             row = wrong[0]
             found = f"{row.actual_columns} fields, the line of names {row.expected_columns}"
-            begin = row.text[:40].strip()
-            raise ValueError(f"row {row.number} of {path} has {found}; it begins with {begin!r}") from None
+            found += f"; it begins with {row.text[:40].strip()!r}"
+            if row.expected_columns == 1:
+                found += "; lines before the names begin with #"
+            raise ValueError(f"row {row.number} of {path} has {found}") from None
         raise ValueError(f"{path} does not hold series ({one_line(error)[:200]})") from None
 
 

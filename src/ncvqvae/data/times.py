@@ -17,7 +17,9 @@ DAY_OR_MONTH_FIRST = re.compile(r"\s*(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})\b
 DURATION = re.compile(r"\s*[-+]?(\d+ days?,?\s*)?(\d+:\d\d(:\d\d(\.\d+)?)?)?\s*|\s*\d+(\.\d+)?\s*[a-zA-Zµ]{1,7}\s*")
 ZONE = re.compile(r".*\d{2}:?\d{2}.*([zZ]|[-+]\d{2}:?\d{2})\s*")
 CLOCK_COMMA = re.compile(r"(\d{2}:\d{2}:\d{2}),(\d+)")  # 12:00:00,250, as Python's logging writes it
+HALF_DAY = re.compile(r".*\d ?[ap]\.?m\.?\s*", re.IGNORECASE)
 UTC = re.compile(r"(?<=\d) ?(UTC|GMT)\s*$")
+DAY = 24 * 60 * 60  # seconds
 FORMATS = "a number or a date such as 2020-01-31 or 2020-01-31 12:00:00"
 
 
@@ -59,6 +61,16 @@ def largest_gap(times: pd.Series) -> tuple[float, float] | None:
     return float(steps.max()), float(np.median(steps))
 
 
+def passes_midnight(times: pd.Series) -> bool:
+    """Whether clock times, in the order of a file, rise but for falls from the end of a day to its begin."""
+    if not pd.api.types.is_timedelta64_dtype(times):
+        return False
+    seconds = times.dt.total_seconds().to_numpy()
+    steps = np.diff(seconds)
+    falls = steps[steps < 0]
+    return bool(len(falls) and (falls < -DAY / 2).all() and seconds.min() >= 0 and seconds.max() < DAY)
+
+
 def show_step(step: float, times: pd.Series) -> str:
     """A step of `largest_gap` in words."""
     if pd.api.types.is_numeric_dtype(times) and not pd.api.types.is_timedelta64_dtype(times):
@@ -83,7 +95,8 @@ def _read_text(text: pd.Series, day_first: bool | None) -> pd.Series:
         periods = pd.PeriodIndex(text.str.strip().str.upper().str.replace("-", ""), freq="Q")
         return pd.Series(periods.start_time, index=text.index, name=text.name)
     if matches[YEAR_FIRST].all():
-        return _convert(text.str.strip().str.replace(YEAR_MONTH_DAY, _iso, regex=True), text, format="ISO8601")
+        kind = "mixed" if text.str.fullmatch(HALF_DAY).any() else "ISO8601"
+        return _convert(text.str.strip().str.replace(YEAR_MONTH_DAY, _iso, regex=True), text, format=kind)
     if matches[DURATION].all():
         padded = text.str.strip().str.replace(r"(^|\s)(\d+:\d\d)$", r"\1\2:00", regex=True)
         try:
@@ -115,7 +128,11 @@ def _convert(dates: pd.Series, text: pd.Series, **how: Any) -> pd.Series:
     if zones.any() and not zones.all():
         row = int((~zones).argmax())
         raise ValueError(f"row {row + 1} of the column {text.name!r}, {text.iloc[row]!r}, lacks the others' time zone")
-    found = pd.to_datetime(dates, errors="coerce", utc=bool(zones.any()), **how)
+    try:
+        found = pd.to_datetime(dates, errors="coerce", utc=bool(zones.any()), **how)
+    except ValueError as error:  # of a year that pandas does not have
+        found = f"the column {text.name!r} holds {text.iloc[0]!r} and times that are no dates ({one_line(error)[:80]})"
+        raise ValueError(f"{found}; expected {FORMATS}") from None
     if (bad := found.isna().to_numpy()).any():
         row = int(bad.argmax())
         raise ValueError(f"row {row + 1} of the column {text.name!r} holds {text.iloc[row]!r}; expected {FORMATS}")
