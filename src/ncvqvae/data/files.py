@@ -17,7 +17,6 @@ import numpy as np
 from torch import Tensor
 
 from ..runtime import one_line, whole_file
-from .names import role_of, some
 
 
 if TYPE_CHECKING:
@@ -85,6 +84,8 @@ def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     Raises:
         ValueError: for one that is damaged, lacks values, or has several arrays of labels.
     """
+    from .names import role_of, some
+
     with _explained(path), np.load(path) as arrays:
         labels = [name for name in arrays if role_of(name) == "label"]
         if "values" not in arrays or len(labels) > 1:

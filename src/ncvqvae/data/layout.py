@@ -172,7 +172,7 @@ def _values(kinds: Mapping[str, Kind], rest: list[str], layout: Layout, found: C
         rest = [name for name in rest if name not in found.left_out]
     if others := [name for name in rest if kinds[name] != "number"]:
         numbers = [name for name in rest if kinds[name] == "number"]
-        if layout.values is not None or not _only_notes(numbers, layout, found):
+        if not _are_notes(others, numbers, layout, found):
             hint = "name the classes with --label-column, times with --time-column, or the values with --value-columns"
             raise ValueError(f"the column {others[0]!r} does not hold numbers: {hint}")
         found.left_out |= dict.fromkeys(others, "it holds no numbers")
@@ -182,10 +182,15 @@ def _values(kinds: Mapping[str, Kind], rest: list[str], layout: Layout, found: C
     return rest
 
 
-def _only_notes(numbers: list[str], layout: Layout, found: Columns) -> bool:
-    """Whether columns that are no numbers can only be notes: the classes are known, and where times may be, these too."""
-    samples = layout.id is None and bool(numbers) and are_numbered(numbers) and name_samples(numbers)
-    return found.label is not None and (found.time is not None or samples)
+def _are_notes(others: list[str], numbers: list[str], layout: Layout, found: Columns) -> bool:
+    """Whether columns that are no numbers are notes beside series in rows, whose samples and classes are known."""
+    given = layout.values is not None or layout.id is not None or found.label is None
+    return (
+        not given
+        and are_numbered(numbers)
+        and name_samples(numbers)
+        and not any(are_numbered([name]) for name in others)
+    )
 
 
 def _rows_are_times(values: list[str], layout: Layout, found: Columns, repeats: Callable[[str], bool]) -> bool:

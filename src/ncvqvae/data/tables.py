@@ -74,7 +74,9 @@ def recordings(table: pd.DataFrame, columns: Columns, layout: Layout) -> Recordi
     times = None if columns.time is None else read_times(table[columns.time], layout.day_first)
     numbers, names = _ids(table, columns)
     if times is not None and times.groupby(numbers).apply(passes_midnight).any():
-        raise ValueError(f"the times in {columns.time!r} pass midnight, hence have no order: write them with their dates")
+        raise ValueError(
+            f"the times in {columns.time!r} pass midnight, hence have no order: write them with their dates"
+        )
     order = np.lexsort((numbers,) if times is None else (pd.factorize(times, sort=True)[0], numbers))
     table, numbers = table.iloc[order], numbers[order]
     times = None if times is None else times.iloc[order]

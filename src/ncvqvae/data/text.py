@@ -59,7 +59,7 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     read = layout.values or [name for name in header if not ROW_NUMBERS.fullmatch(name)]
     _check_cells(path, table, [name for name in read if name in table.column_names and name not in texts])
     said = f"separated by {SEPARATORS.get(separator, repr(separator))}"
-    said += f", with decimal {DECIMAL_SIGNS[decimal]}" * bool(decimal)
+    said += f", with decimal {DECIMAL_SIGNS[decimal]}" if decimal else ""
     left = len(comments) - (comments == [""])
     told += [f"without {left} line{'s' * (left > 1)} that begin{'s' * (left == 1)} with #"] * bool(left)
     return _as_written(_without_empty_end(table), texts, decimal), [said, *told]
@@ -188,7 +188,9 @@ def _parse(path: Path, body: str, header: list[str], separator: str, decimal: st
             # One block, so that each column has the one kind that all its rows have.
             read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(raw) + 2),
             parse_options=arrow_csv.ParseOptions(delimiter=separator, invalid_row_handler=keep),
-            convert_options=arrow_csv.ConvertOptions(column_types=kinds, decimal_point=decimal or ".", null_values=MISSING),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=kinds, decimal_point=decimal or ".", null_values=MISSING
+            ),
         )
     except pa.ArrowInvalid as error:
         if wrong:

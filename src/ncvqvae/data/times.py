@@ -19,6 +19,7 @@ ZONE = re.compile(r".*\d{2}:?\d{2}.*([zZ]|[-+]\d{2}:?\d{2})\s*")
 CLOCK_COMMA = re.compile(r"(\d{2}:\d{2}:\d{2}),(\d+)")  # 12:00:00,250, as Python's logging writes it
 HALF_DAY = re.compile(r".*\d ?[ap]\.?m\.?\s*", re.IGNORECASE)
 UTC = re.compile(r"(?<=\d) ?(UTC|GMT)\s*$")
+YEARS = 1678, 2261  # those that nanoseconds of 64 bits reach; Jan-22 becomes a day of the year 1
 DAY = 24 * 60 * 60  # seconds
 FORMATS = "a number or a date such as 2020-01-31 or 2020-01-31 12:00:00"
 
@@ -128,12 +129,8 @@ def _convert(dates: pd.Series, text: pd.Series, **how: Any) -> pd.Series:
     if zones.any() and not zones.all():
         row = int((~zones).argmax())
         raise ValueError(f"row {row + 1} of the column {text.name!r}, {text.iloc[row]!r}, lacks the others' time zone")
-    try:
-        found = pd.to_datetime(dates, errors="coerce", utc=bool(zones.any()), **how)
-    except ValueError as error:  # of a year that pandas does not have
-        found = f"the column {text.name!r} holds {text.iloc[0]!r} and times that are no dates ({one_line(error)[:80]})"
-        raise ValueError(f"{found}; expected {FORMATS}") from None
-    if (bad := found.isna().to_numpy()).any():
+    found = pd.to_datetime(dates, errors="coerce", utc=bool(zones.any()), **how)
+    if (bad := ~found.dt.year.between(*YEARS).to_numpy()).any():
         row = int(bad.argmax())
         raise ValueError(f"row {row + 1} of the column {text.name!r} holds {text.iloc[row]!r}; expected {FORMATS}")
     return found
