@@ -171,7 +171,8 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         kwargs.setdefault("use_safetensors", True)
         model, found = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
         left_over = sorted(found["missing_keys"]) or sorted(found["unexpected_keys"])
-        if left_over and getattr(model, "hf_quantizer", None) is None:
+        # Without a name the caller gives a state dict, and knows what it holds.
+        if name is not None and left_over and getattr(model, "hf_quantizer", None) is None:
             kind = "lacks weights" if found["missing_keys"] else "holds weights that its configuration leaves out"
             raise ValueError(f"{name} {kind}, for example {left_over[0]}; train it again or copy it again")
         check_values(model, str(name))
@@ -181,7 +182,8 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
     def _load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs):  # noqa: ANN001
         """transformers reads weights here; before it does, files and model, which has no memory yet, are compared."""
         files = [Path(file) for file in checkpoint_files or ()] if load_config.use_safetensors else []
-        if files and load_config.hf_quantizer is None:
+        adapters = getattr(model, "_hf_peft_config_loaded", False)  # then the files hold adapters' weights
+        if files and load_config.hf_quantizer is None and not adapters:
             check_header(model, files, load_config.ignore_mismatched_sizes)
         check_digests(files)
         return PreTrainedModel._load_pretrained_model(
