@@ -187,6 +187,7 @@ def _are_notes(others: list[str], numbers: list[str], layout: Layout, found: Col
     given = layout.values is not None or layout.id is not None or found.label is None
     return (
         not given
+        and bool(numbers)
         and are_numbered(numbers)
         and name_samples(numbers)
         and not any(are_numbered([name]) for name in others)

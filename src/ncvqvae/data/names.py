@@ -36,6 +36,8 @@ DAY_OR_MONTH_FIRST = re.compile(r"\d\d?[-/.]\d\d?[-/.]\d{2,4}\b.*")
 CHANNELS = re.compile(
     r"(.*[ _])?(sensor|channel|chan|ch|electrode|emg|eeg|imu|acc|gyro?|mag|adc)[ _-]*", re.IGNORECASE
 )
+# c0.1 is 0.1, or sample 1 of c0; t-1 and lag 1 go back in time; in t0_c1 the sample comes first.
+UNCLEAR = re.compile(r".*\d\.\d+|(.*[ _])?(t-|lag[ _-]?)\d+|t[ _-]?\d+[ _-].*\d", re.IGNORECASE)
 SAMPLES = re.compile(r"(.*[ _])?t[ _-]*|", re.IGNORECASE)
 FEW_SAMPLES = 8  # fewer columns or samples seem to be the channels of one time, and are asked about
 
@@ -79,8 +81,8 @@ def by_channel(names: Sequence[str], day_first: bool | None = None) -> list[list
     if _are_times(names):
         times = read_times(pd.Series(names, name="names of the columns"), day_first)
         return [[names[place] for place in times.argsort()]]
-    if all(_as_number(name) is not None for name in names):
-        return [sorted(names, key=float)]
+    if at := _at_times(names):
+        return [sorted(names, key=at.__getitem__)]
     placed: dict[str, dict[int, str]] = {}
     for name in names:
         match = NUMBERED.fullmatch(name)
@@ -114,10 +116,26 @@ def _are_times(names: Sequence[str]) -> bool:
 
 
 def _as_number(name: str) -> float | None:
-    try:
-        return float(name)
-    except ValueError:
-        return None
+    return float(name) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", name.strip()) else None
+
+
+def _at_times(names: Sequence[str]) -> dict[str, float]:
+    """The times in names such as 0.5 or t_0.5, or nothing if these are not the names.
+
+    Raises:
+        ValueError: for numbers that may also be those of channel and sample (0.1 beside 0.10), or go back in time (t-1).
+    """
+    times = {name: _as_number(re.sub(f"^({SAMPLES.pattern})(?=\\d+\\.\\d+$)", "", name, flags=re.I)) for name in names}
+    known = {name: time for name, time in times.items() if time is not None}
+    if len(set(known.values())) == len(names):
+        return known
+    unclear = [name for name in names if UNCLEAR.fullmatch(name) or (len(known) == len(names) and "." in name)]
+    if unclear:
+        raise ValueError(
+            f"the number in the column {unclear[0]!r} may be read in several ways: number the columns t0, t1, ..., or of "
+            "several channels x_0, x_1, ..."
+        )
+    return {}
 
 
 def _check_evenly_numbered(names: Sequence[str], channels: list[dict[int, str]]) -> None:

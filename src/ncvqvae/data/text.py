@@ -3,7 +3,7 @@
 import csv
 import gzip
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,7 +45,9 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     text, told = _decode(path)
     lines, comments, separator = _lines(path, text)
     separator = separator or _separator(lines)
-    header, comment = ([name.strip() for name in _fields(line, separator)] for line in (lines[0], comments[0][1:]))
+    header, comment = (
+        [" ".join(one.split()) for one in _fields(line, separator)] for line in (lines[0], comments[0][1:])
+    )
     layout = layout.spelled([*header, *comment])
     named = [*layout.named, *(layout.values or [])]
     if _is_series(header, named) and len(comment) == len(header) and not _is_series(comment, named):
@@ -62,14 +64,14 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     said += f", with decimal {DECIMAL_SIGNS[decimal]}" if decimal else ""
     left = len(comments) - (comments == [""])
     told += [f"without {left} line{'s' * (left > 1)} that begin{'s' * (left == 1)} with #"] * bool(left)
-    return _as_written(_without_empty_end(table), texts, decimal), [said, *told]
+    return _as_written(_without_empty_end(path, table), texts, decimal), [said, *told]
 
 
 def _lines(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
     """The lines without empty ones, the comments (the last before all lines first), and the separator of Excel."""
     lines: list[str] = []
     comments = [""]
-    for line in text.splitlines():
+    for line in _records(text):
         if line.startswith("#"):
             comments = [line, *comments] if not lines else [*comments, line]
         elif line.strip():
@@ -77,11 +79,24 @@ def _lines(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
     comments = [line for line in comments if line] or [""]
     while len(lines) > 1 and not lines[-1].strip(' ,;|\t"'):
         lines.pop()
-    said = re.fullmatch(r"sep=(.)", lines[0].strip(), re.IGNORECASE) if lines else None
+    said = re.fullmatch(r'"?sep=(.)"?\W*', lines[0], re.IGNORECASE) if lines else None
     lines = lines[1:] if said else lines
     if not lines:
         raise ValueError(f"{path} is empty")
     return lines, comments, said[1] if said else None
+
+
+def _records(text: str) -> Iterator[str]:
+    """The lines of a text; a field between quotation marks may hold line ends."""
+    whole = ""
+    for line in re.split(r"\r\n|\r|\n", text):
+        whole += line
+        if whole.count('"') % 2 == 0:
+            yield whole
+            whole = ""
+        else:
+            whole += "\n"
+    yield from whole.split("\n") if whole else []  # a mark that nothing closes
 
 
 def _decode(path: Path) -> tuple[str, list[str]]:
@@ -101,7 +116,7 @@ def _decode(path: Path) -> tuple[str, list[str]]:
 
 
 def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator), [])
+    return next(csv.reader(line.splitlines(keepends=True), delimiter=separator), [])
 
 
 def _separator(lines: list[str]) -> str:
@@ -229,9 +244,15 @@ def _as_written(table: pa.Table, texts: Collection[str], decimal: str) -> pa.Tab
     return table
 
 
-def _without_empty_end(table: pa.Table) -> pa.Table:
-    """Without the columns that have neither a name nor a value, which a separator at the end of each line makes."""
-    empty = [
-        name for name in table.column_names if name.startswith("unnamed: ") and table[name].null_count == len(table)
-    ]
+def _without_empty_end(path: Path, table: pa.Table) -> pa.Table:
+    """Without the columns that have neither a name nor a value, which a separator at the end of each line makes.
+
+    Raises:
+        ValueError: for another column without a name; only the first one may number the rows.
+    """
+    unnamed = [name for name in table.column_names if name.startswith("unnamed: ")]
+    empty = [name for name in unnamed if table[name].null_count == len(table)]
+    if full := [name for name in unnamed if name not in (*empty, "unnamed: 0")]:
+        place = table.column_names.index(full[0])
+        raise ValueError(f"column {place + 1} of {path} has no name, but holds {table[full[0]].drop_null()[0]}")
     return table.drop_columns(empty) if empty else table

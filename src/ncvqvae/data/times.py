@@ -14,9 +14,12 @@ YEAR_FIRST = re.compile(r"\s*\d{4}([-/.]\d{1,2}([-/.]\d{1,2}.*)?)?\s*")
 QUARTER = re.compile(r"\s*\d{4}-?[Qq][1-4]\s*")
 YEAR_MONTH_DAY = re.compile(r"^(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?")
 DAY_OR_MONTH_FIRST = re.compile(r"\s*(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})\b.*")
-DURATION = re.compile(r"\s*[-+]?(\d+ days?,?\s*)?(\d+:\d\d(:\d\d(\.\d+)?)?)?\s*|\s*\d+(\.\d+)?\s*[a-zA-Zµ]{1,7}\s*")
+DURATION = re.compile(
+    r"\s*[-+]?(\d+ days?,?\s*)?(\d+:\d\d(:\d\d)?(\.\d+)?)?\s*|\s*(\d+(\.\d+)?\s*[a-zA-Zµ]{1,7}\s*)+|P[\dTDHMS.]+"
+)
+CLOCK = re.compile(r"\s*\d{1,2}(:\d\d){0,2}(\.\d+)? ?[ap]\.?m\.?\s*", re.IGNORECASE)
 ZONE = re.compile(r".*\d{2}:?\d{2}.*([zZ]|[-+]\d{2}:?\d{2})\s*")
-CLOCK_COMMA = re.compile(r"(\d{2}:\d{2}:\d{2}),(\d+)")  # 12:00:00,250, as Python's logging writes it
+CLOCK_COMMA = re.compile(r"(\d:\d{2}),(\d+)")  # 12:00:00,250, as Python's logging writes it
 HALF_DAY = re.compile(r".*\d ?[ap]\.?m\.?\s*", re.IGNORECASE)
 UTC = re.compile(r"(?<=\d) ?(UTC|GMT)\s*$")
 YEARS = 1678, 2261  # those that nanoseconds of 64 bits reach; Jan-22 becomes a day of the year 1
@@ -42,7 +45,7 @@ def read_times(column: pd.Series, day_first: bool | None = None) -> pd.Series:
     if isinstance(column.dtype, pd.PeriodDtype):
         return column.dt.start_time
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        return column
+        return _finite(column)
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.dt.tz_convert("UTC") if column.dt.tz is not None else column
     if pd.api.types.is_timedelta64_dtype(column):
@@ -52,6 +55,14 @@ def read_times(column: pd.Series, day_first: bool | None = None) -> pd.Series:
     if (empty := text.str.strip().eq("").to_numpy()).any():
         raise ValueError(f"row {empty.argmax() + 1} has no time in the column {name!r}")
     return _read_text(text, day_first)
+
+
+def _finite(times: pd.Series) -> pd.Series:
+    if (endless := ~np.isfinite(times.to_numpy(np.float64))).any():
+        raise ValueError(
+            f"row {endless.argmax() + 1} holds no time in the column {times.name!r}, but {times[endless].iloc[0]}"
+        )
+    return times
 
 
 def largest_gap(times: pd.Series) -> tuple[float, float] | None:
@@ -98,12 +109,10 @@ def _read_text(text: pd.Series, day_first: bool | None) -> pd.Series:
     if matches[YEAR_FIRST].all():
         kind = "mixed" if text.str.fullmatch(HALF_DAY).any() else "ISO8601"
         return _convert(text.str.strip().str.replace(YEAR_MONTH_DAY, _iso, regex=True), text, format=kind)
+    if text.str.fullmatch(CLOCK).all():
+        return _convert("2000-01-01 " + text.str.strip(), text, format="mixed") - pd.Timestamp("2000-01-01")
     if matches[DURATION].all():
-        padded = text.str.strip().str.replace(r"(^|\s)(\d+:\d\d)$", r"\1\2:00", regex=True)
-        try:
-            return pd.to_timedelta(padded)
-        except ValueError as error:
-            raise ValueError(f"the column {text.name!r} holds no durations ({one_line(error)[:120]})") from None
+        return _read_durations(text)
     parts = text.str.extract(DAY_OR_MONTH_FIRST)
     if parts[0].notna().all():
         return _read_day_or_month_first(text, parts, day_first)
@@ -111,6 +120,30 @@ def _read_text(text: pd.Series, day_first: bool | None) -> pd.Series:
         found = f"row {odd + 1} of the column {text.name!r} holds {text.iloc[odd]!r}"
         raise ValueError(f"{found}, unlike the other times; expected {FORMATS}")
     return _convert(text, text, format="mixed")
+
+
+def _read_durations(text: pd.Series) -> pd.Series:
+    """Durations; 1:30 are hours and minutes, but minutes and seconds where seconds have decimals (1:30.5).
+
+    Raises:
+        ValueError: for text that is no duration, or both kinds of 1:30 and 1:30:00.
+    """
+    plain = text.str.strip()
+    short, long = (plain.str.fullmatch(rf"(.*\s)?[-+]?\d+(:\d\d){{{colons}}}(\.\d+)?") for colons in (1, 2))
+    if short.any() and long.any():
+        row = int(short.to_numpy().argmax())
+        found = f"row {row + 1} of the column {text.name!r} holds {text.iloc[row]!r}, and others hours, minutes and seconds"
+        raise ValueError(f"{found}: write all with seconds")
+    minutes = bool((short & plain.str.contains(".", regex=False)).any())
+    plain = (
+        plain.str.replace(r"(\d+:\d\d(\.\d+)?)$", r"0:\1" if minutes else r"\1:00", regex=True)
+        if short.any()
+        else plain
+    )
+    try:
+        return pd.to_timedelta(plain)
+    except ValueError as error:
+        raise ValueError(f"the column {text.name!r} holds no durations ({one_line(error)[:120]})") from None
 
 
 def _odd_one(text: pd.Series, matches: list[np.ndarray]) -> int | None:
