@@ -95,7 +95,7 @@ def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
         return arrays["values"], arrays[labels[0]] if labels else None, told
 
 
-def read_ts(path: Path) -> tuple[list[np.ndarray], list[str] | None, list[str]]:
+def read_ts(path: Path) -> tuple[list[np.ndarray], list[str | None] | None, list[str]]:
     """The series `(channels, length)` and the classes of an archive's `.ts` file, read by aeon, and what is told."""
     from aeon.datasets import load_from_ts_file
 
@@ -108,8 +108,18 @@ def read_ts(path: Path) -> tuple[list[np.ndarray], list[str] | None, list[str]]:
     told = [f"read from {path.name}"]
     if about["targetlabel"]:
         told.append("without the targets: they are numbers to predict, no classes")
-    labels = list(labels) if about["classlabel"] else None
+    labels = _labels_as_written(path, len(series)) if about["classlabel"] else None
     return [np.asarray(one, dtype=np.float64) for one in series], labels, told
+
+
+def _labels_as_written(path: Path, count: int) -> list[str | None]:
+    """The classes of a `.ts` file; aeon writes them in small letters, and replaces their `nan`."""
+    _, _, data = re.split(r"^(\s*@data\s*)$", path.read_text(encoding="utf-8"), maxsplit=1, flags=re.I | re.M)
+    lines = [line for line in data.splitlines() if line.strip()]
+    if len(lines) != count:
+        raise ValueError(f"it has {len(lines)} lines below @data, for {count} series")
+    labels = [line.rpartition(":")[2].strip() for line in lines]
+    return [None if label == "?" else label for label in labels]
 
 
 def read_arff(path: Path, label: str | None) -> "tuple[list[np.ndarray] | pd.DataFrame, list[str] | None]":

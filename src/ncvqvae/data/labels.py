@@ -22,7 +22,7 @@ def label_name(label: object) -> str:
             hint = "for a column of labels take labels[:, 0], for one-hot labels labels.argmax(1)"
             raise ValueError(f"a label must be one name or number, found an array of shape {shape}; {hint}")
         label = label.item()
-    if isinstance(label, list | tuple | dict | set):
+    if isinstance(label, list | tuple | dict | set | np.void):
         hint = "of a column of labels take the only one, of one-hot labels the index of the largest"
         raise ValueError(f"a label must be one name or number, found {str(label)[:40]}; {hint}")
     if is_missing(label):

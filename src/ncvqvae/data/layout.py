@@ -13,12 +13,14 @@ from .names import (
     name_channels,
     name_samples,
     natural,
+    question,
     role_of,
     some,
+    which,
 )
 
 
-Kind = Literal["list", "number", "other"]
+Kind = Literal["list", "number", "time", "other"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Layout:
             return found[0] if len(found) == 1 else given
 
         values = None if self.values is None else [spelled(name) or name for name in self.values]
-        given = {kind: spelled(getattr(self, kind)) for kind in NAMES}
-        return replace(self, values=values, **given)
+        label, id, time, channel = map(spelled, (self.label, self.id, self.time, self.channel))
+        return replace(self, values=values, label=label, id=id, time=time, channel=channel)
 
 
 @dataclass
@@ -93,12 +95,13 @@ def find_columns(kinds: Mapping[str, Kind], layout: Layout, repeats: Callable[[s
     """
     layout = layout.spelled(kinds)
     role = {kind: _find(kind, layout, list(kinds)) for kind in NAMES}
+    role["time"] = role["time"] or _dated(kinds, role, layout)
     found = Columns("series", **role, values=[])  # type: ignore[arg-type]
     rest = _without_namesakes([name for name in kinds if name not in role.values()], layout, found)
     if lists := _lists(kinds, rest, layout):
         found.rows, found.values = "lists", [[name] for name in lists]
         found.channels_last = bool(layout.channels_last)
-        found.left_out |= {name: "it holds no lists" for name in rest if kinds[name] != "list"}
+        found.left_out |= {name: "it holds no lists of numbers" for name in rest if kinds[name] != "list"}
         why = "it was not asked for" if layout.values else f"the series are in {lists[0]}"
         found.left_out |= {name: why for name in rest if name not in (*lists, *found.left_out)}
         return _of_series(found)
@@ -133,6 +136,15 @@ def _find(kind: str, layout: Layout, names: list[str]) -> str | None:
     return found[0] if found else None
 
 
+def _dated(kinds: Mapping[str, Kind], role: Mapping[str, str | None], layout: Layout) -> str | None:
+    """The only column of dates or durations, unless the samples of a series stand in each row."""
+    others = [name for name in kinds if name not in (*role.values(), *(layout.values or []))]
+    dated = [name for name in others if kinds[name] == "time"]
+    numbers = [name for name in others if kinds[name] == "number" and not ROW_NUMBERS.fullmatch(name.strip())]
+    in_rows = numbers and are_numbered(numbers) and name_samples(numbers)
+    return dated[0] if len(dated) == 1 and not in_rows else None
+
+
 def _without_namesakes(rest: list[str], layout: Layout, found: Columns) -> list[str]:
     """The columns without those that are called as one that an option names, such as a second column of times."""
     for name in rest:
@@ -154,7 +166,7 @@ def _of_series(found: Columns) -> Columns:
 def _lists(kinds: Mapping[str, Kind], rest: list[str], layout: Layout) -> list[str]:
     if layout.values is not None and all(kinds.get(name) == "list" for name in layout.values):
         return list(layout.values)
-    lists = [name for name in rest if kinds[name] == "list"]
+    lists = [name for name in rest if kinds[name] == "list" and not ROW_NUMBERS.fullmatch(name.strip())]
     return next(([name] for name in ("values", "target") if name in lists), sorted(lists, key=natural))
 
 
@@ -204,11 +216,11 @@ def _rows_are_times(values: list[str], layout: Layout, found: Columns, repeats: 
     if found.id and repeats(found.id):
         samples = not found.time or name_samples(values)
         if layout.id is None and numbered and len(values) >= FEW_SAMPLES and samples:
-            raise ValueError(_which("rows share values of", found.id, values, f"--id-column {found.id}"))
+            raise ValueError(which("rows share values of", found.id, values, f"--id-column {found.id}"))
         return True
     if found.time:
         if numbered and len(values) >= FEW_SAMPLES and name_samples(values):
-            raise ValueError(_which("there are times in", found.time, values, f"--time-column {found.time}"))
+            raise ValueError(which("there are times in", found.time, values, f"--time-column {found.time}"))
         return True
     if not numbered:
         if layout.window is None and (layout.values is None or len(values) < FEW_SAMPLES):
@@ -221,23 +233,3 @@ def _rows_are_times(values: list[str], layout: Layout, found: Columns, repeats: 
             raise ValueError(question(values))
         return True
     return False
-
-
-def _which(what: str, name: str, values: list[str], option: str) -> str:
-    columns = f"the columns {some(values)} may be samples or channels"
-    return f"{what} {name!r}, and {columns}: if a row is a time, add {option}; if it is a series, leave the column out"
-
-
-def question(values: list[str]) -> str:
-    """What is asked about columns that may be samples of a series or channels of a time."""
-    stray = [name for name in values if not are_numbered([name])]
-    if 0 < len(stray) < len(values) and len(values) > FEW_SAMPLES:
-        rest = [name for name in values if name not in stray]
-        return (
-            f"the column {stray[0]!r} is no sample of a series in the columns {some(rest)}: leave it out with "
-            "--value-columns, or if it holds the classes, name it with --label-column"
-        )
-    return (
-        f"the columns {some(values)} may be channels or samples: if a row is a time, name its column with "
-        "--time-column, or cut the recording with --window; if a row is a series, number the columns t0, t1, ..."
-    )

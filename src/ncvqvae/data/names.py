@@ -24,7 +24,7 @@ NAMES = {
     "channel": ("channel", "dimension", "dim", "sensor", "variable"),
 }
 ROW_NUMBERS = re.compile(
-    r"#|idx|index|no\.?|nr\.?|row|row[ _]?(names|number|num|no|nr|id|index)|unnamed: \d+|__index_level_\d+__|level_\d+",
+    r"#|idx|index|no\.?|nr\.?|row|row[ _]?(names|number|num|no|nr|id|index)|unnamed: \d+|(__index_)?level_\d+(__)?",
     re.IGNORECASE,
 )
 COUNTS_ROWS = re.compile(r"time|stamp|elapsed|clock|frame|sample|step|tick|count|seq|packet", re.IGNORECASE)
@@ -123,7 +123,7 @@ def _at_times(names: Sequence[str]) -> dict[str, float]:
     """The times in names such as 0.5 or t_0.5, or nothing if these are not the names.
 
     Raises:
-        ValueError: for numbers that may also be those of channel and sample (0.1 beside 0.10), or go back in time (t-1).
+        ValueError: for numbers that may be those of channel and sample (0.1 beside 0.10), or go back in time (t-1).
     """
     times = {name: _as_number(re.sub(f"^({SAMPLES.pattern})(?=\\d+\\.\\d+$)", "", name, flags=re.I)) for name in names}
     known = {name: time for name, time in times.items() if time is not None}
@@ -132,8 +132,8 @@ def _at_times(names: Sequence[str]) -> dict[str, float]:
     unclear = [name for name in names if UNCLEAR.fullmatch(name) or (len(known) == len(names) and "." in name)]
     if unclear:
         raise ValueError(
-            f"the number in the column {unclear[0]!r} may be read in several ways: number the columns t0, t1, ..., or of "
-            "several channels x_0, x_1, ..."
+            f"the number in the column {unclear[0]!r} may be read in several ways: number the columns t0, t1, ..., or "
+            "those of several channels x_0, x_1, ..., y_0, ..."
         )
     return {}
 
@@ -150,3 +150,24 @@ def _check_evenly_numbered(names: Sequence[str], channels: list[dict[int, str]])
         before = numbers[0][steps.index(max(steps))]
         beside = f"{channels[0][before]} and {channels[0][before + max(steps)]}"
         raise ValueError(f"the columns are not evenly numbered, between {beside} samples seem to be missing")
+
+
+def which(what: str, name: str, values: list[str], option: str) -> str:
+    """What is asked where rows may be times or series; `option` says that they are times."""
+    columns = f"the columns {some(values)} may be samples or channels"
+    return f"{what} {name!r}, and {columns}: if a row is a time, add {option}; if it is a series, leave the column out"
+
+
+def question(values: list[str]) -> str:
+    """What is asked about columns that may be samples of a series or channels of a time."""
+    stray = [name for name in values if not are_numbered([name])]
+    if 0 < len(stray) < len(values) and len(values) > FEW_SAMPLES:
+        rest = [name for name in values if name not in stray]
+        return (
+            f"the column {stray[0]!r} is no sample of a series in the columns {some(rest)}: leave it out with "
+            "--value-columns, or if it holds the classes, name it with --label-column"
+        )
+    return (
+        f"the columns {some(values)} may be channels or samples: if a row is a time, name its column with "
+        "--time-column, or cut the recording with --window; if a row is a series, number the columns t0, t1, ..."
+    )

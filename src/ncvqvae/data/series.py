@@ -14,6 +14,9 @@ from .spread import Spread
 from .streaming import StreamedValues, Values, chunks, column_array
 
 
+EXACT = 2**53  # float64 holds the whole numbers below
+
+
 def series_features(
     num_channels: int, length: int, label_names: Sequence[str] | None, double: bool = False
 ) -> Features:
@@ -63,6 +66,15 @@ def series_dataset(
         columns["label"] = [label_names.index(name) for name in names]
     features = series_features(filled.shape[1], filled.shape[2], label_names if labels is not None else None)
     return Dataset.from_dict(columns, features=features)
+
+
+def as_doubles(values: np.ndarray) -> np.ndarray:
+    """Numbers in float64. Raises `ValueError` for whole ones that are too large for it to hold them all."""
+    found = values.astype(np.float64)
+    if values.dtype.kind in "iu" and found.size and np.abs(found).max() >= EXACT:
+        largest = max(values.max(), values.min(), key=abs)
+        raise ValueError(f"the number {largest} is too large for its digits to be kept: subtract an offset, or scale")
+    return found
 
 
 def values_column(values: np.ndarray) -> pa.Array:

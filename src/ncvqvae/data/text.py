@@ -1,9 +1,7 @@
 """Text files of fields: CSV with commas, semicolons or tabs, as spreadsheets, loggers and programs write them."""
 
-import csv
-import gzip
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,12 +10,12 @@ from pyarrow import csv as arrow_csv
 
 from ..runtime import one_line
 from .layout import Layout
+from .lines import SEPARATORS, decoded, fields_of, lines_of, separator_of
 from .names import ROW_NUMBERS, role_of
+from .times import look_like_dates
 
 
 DECIMAL_SIGNS = {",": "commas", ".": "points"}
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-PROBED = 50  # rows that are looked at to find the separator
 # In a text whose fields are separated by "," the decimal comma needs quotes.
 DECIMALS = [rf'(?:^|[;\t|])[ "]*[-+]?\d*{mark}\d+(?:[eE][-+]?\d+)?[ "]*(?=$|[;\t|])' for mark in (",", r"\.")]
 QUOTED_DECIMAL = r'(?:^|,)"[-+]?\d+,\d+"(?=$|,)'
@@ -42,11 +40,11 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
         ValueError: for a file that is no text, a first line that is a series, or a row with more or fewer fields than
             the first line has; the message is one line.
     """
-    text, told = _decode(path)
-    lines, comments, separator = _lines(path, text)
-    separator = separator or _separator(lines)
+    text, told = decoded(path)
+    lines, comments, separator = lines_of(path, text)
+    separator = separator or separator_of(lines)
     header, comment = (
-        [" ".join(one.split()) for one in _fields(line, separator)] for line in (lines[0], comments[0][1:])
+        [" ".join(one.split()) for one in fields_of(line, separator)] for line in (lines[0], comments[0][1:])
     )
     layout = layout.spelled([*header, *comment])
     named = [*layout.named, *(layout.values or [])]
@@ -65,66 +63,6 @@ def read_text(path: Path, layout: Layout) -> tuple[pa.Table, list[str]]:
     left = len(comments) - (comments == [""])
     told += [f"without {left} line{'s' * (left > 1)} that begin{'s' * (left == 1)} with #"] * bool(left)
     return _as_written(_without_empty_end(path, table), texts, decimal), [said, *told]
-
-
-def _lines(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
-    """The lines without empty ones, the comments (the last before all lines first), and the separator of Excel."""
-    lines: list[str] = []
-    comments = [""]
-    for line in _records(text):
-        if line.startswith("#"):
-            comments = [line, *comments] if not lines else [*comments, line]
-        elif line.strip():
-            lines.append(line)
-    comments = [line for line in comments if line] or [""]
-    while len(lines) > 1 and not lines[-1].strip(' ,;|\t"'):
-        lines.pop()
-    said = re.fullmatch(r'"?sep=(.)"?\W*', lines[0], re.IGNORECASE) if lines else None
-    lines = lines[1:] if said else lines
-    if not lines:
-        raise ValueError(f"{path} is empty")
-    return lines, comments, said[1] if said else None
-
-
-def _records(text: str) -> Iterator[str]:
-    """The lines of a text; a field between quotation marks may hold line ends."""
-    whole = ""
-    for line in re.split(r"\r\n|\r|\n", text):
-        whole += line
-        if whole.count('"') % 2 == 0:
-            yield whole
-            whole = ""
-        else:
-            whole += "\n"
-    yield from whole.split("\n") if whole else []  # a mark that nothing closes
-
-
-def _decode(path: Path) -> tuple[str, list[str]]:
-    raw = path.read_bytes()
-    try:
-        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError) as error:
-        raise ValueError(f"{path} is a damaged .gz file ({one_line(error)})") from None
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16", errors="replace"), []
-    if b"\x00" in raw:
-        raise ValueError(f"{path} does not hold series: it is no text")
-    try:
-        return raw.decode("utf-8-sig"), []
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace"), ["in the encoding cp1252"]
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader(line.splitlines(keepends=True), delimiter=separator), [])
-
-
-def _separator(lines: list[str]) -> str:
-    """The one that splits the first line, and the next rows into as many fields; else the one that splits it most."""
-    counts = {mark: [len(_fields(line, mark)) for line in lines[:PROBED]] for mark in SEPARATORS}
-    splits = {mark: count for mark, count in counts.items() if count[0] > 1}
-    even = [mark for mark, count in splits.items() if len(set(count)) == 1]
-    return max(even or splits or [","], key=lambda mark: counts[mark][0])
 
 
 def _is_number(text: str) -> bool:
@@ -255,4 +193,8 @@ def _without_empty_end(path: Path, table: pa.Table) -> pa.Table:
     if full := [name for name in unnamed if name not in (*empty, "unnamed: 0")]:
         place = table.column_names.index(full[0])
         raise ValueError(f"column {place + 1} of {path} has no name, but holds {table[full[0]].drop_null()[0]}")
+    if "unnamed: 0" in unnamed and pa.types.is_string(table["unnamed: 0"].type):
+        first = table["unnamed: 0"].drop_null()[:1].to_pylist()
+        if look_like_dates(first):
+            raise ValueError(f"the first column of {path} has no name, but holds {first[0]!r}: call it time")
     return table.drop_columns(empty) if empty else table

@@ -1,6 +1,7 @@
 """Times of samples, however a table writes them: numbers, dates, periods and durations."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..runtime import one_line
 
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 YEAR_FIRST = re.compile(r"\s*\d{4}([-/.]\d{1,2}([-/.]\d{1,2}.*)?)?\s*")
+DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))(\D.*)?")
 QUARTER = re.compile(r"\s*\d{4}-?[Qq][1-4]\s*")
 YEAR_MONTH_DAY = re.compile(r"^(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?")
 DAY_OR_MONTH_FIRST = re.compile(r"\s*(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})\b.*")
@@ -65,9 +67,14 @@ def _finite(times: pd.Series) -> pd.Series:
     return times
 
 
+def look_like_dates(texts: Sequence) -> bool:
+    """Whether all texts, of which there is one at least, are dates in numbers."""
+    return len(texts) > 0 and all(DATE.fullmatch(str(text)) for text in texts)
+
+
 def largest_gap(times: pd.Series) -> tuple[float, float] | None:
     """The largest step of sorted times and their usual one, if that is less by more than a fifth; else `None`."""
-    steps = np.diff(_as_numbers(times))
+    steps = np.diff(as_numbers(times))
     if not len(steps) or steps.max() <= 1.2 * np.median(steps):
         return None
     return float(steps.max()), float(np.median(steps))
@@ -90,7 +97,8 @@ def show_step(step: float, times: pd.Series) -> str:
     return str(pd.Timedelta(int(step), unit="ns"))
 
 
-def _as_numbers(times: pd.Series) -> np.ndarray:
+def as_numbers(times: pd.Series) -> np.ndarray:
+    """Times of `read_times` in float64; dates and durations in nanoseconds."""
     if pd.api.types.is_datetime64_any_dtype(times):
         naive = times.dt.tz_localize(None) if times.dt.tz is not None else times
         return naive.astype("datetime64[ns]").astype(np.int64).to_numpy().astype(np.float64)
@@ -132,8 +140,8 @@ def _read_durations(text: pd.Series) -> pd.Series:
     short, long = (plain.str.fullmatch(rf"(.*\s)?[-+]?\d+(:\d\d){{{colons}}}(\.\d+)?") for colons in (1, 2))
     if short.any() and long.any():
         row = int(short.to_numpy().argmax())
-        found = f"row {row + 1} of the column {text.name!r} holds {text.iloc[row]!r}, and others hours, minutes and seconds"
-        raise ValueError(f"{found}: write all with seconds")
+        found = f"row {row + 1} of the column {text.name!r} holds {text.iloc[row]!r}, unlike others without seconds"
+        raise ValueError(f"{found}: write all as hours:minutes:seconds")
     minutes = bool((short & plain.str.contains(".", regex=False)).any())
     plain = (
         plain.str.replace(r"(\d+:\d\d(\.\d+)?)$", r"0:\1" if minutes else r"\1:00", regex=True)
