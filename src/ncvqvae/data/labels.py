@@ -16,6 +16,8 @@ def label_name(label: object) -> str:
         ValueError: for a label that is missing (`None`, NaN, NaT, `pd.NA` or empty), or several numbers in its place.
     """
     label = label.as_py() if isinstance(label, pa.Scalar) else label
+    if is_missing(label):
+        raise ValueError("a series has no label; label all series or none")
     if isinstance(label, Tensor | np.ndarray):
         if label.ndim:
             shape = tuple(label.shape)
@@ -25,8 +27,6 @@ def label_name(label: object) -> str:
     if isinstance(label, list | tuple | dict | set | np.void):
         hint = "of a column of labels take the only one, of one-hot labels the index of the largest"
         raise ValueError(f"a label must be one name or number, found {str(label)[:40]}; {hint}")
-    if is_missing(label):
-        raise ValueError("a series has no label; label all series or none")
     text = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
     text = "0" if text == "-0.0" else text
     return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
