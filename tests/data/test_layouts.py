@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from datasets import Dataset
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ncvqvae import describe, load_series
 from ncvqvae.cli.__main__ import main
 from ncvqvae.data.files import write_series
+from ncvqvae.data.labels import is_missing, label_name
 from ncvqvae.data.own_series import read_series
 from ncvqvae.data.series import to_tensors
 
@@ -42,8 +44,9 @@ def values_of_log(table):
     return np.stack([part[channels].to_numpy().T for _, part in table.groupby("recording")])
 
 
-LAYOUTS = ("wide", "log", "long")
-SEPARATORS = {",": ".", ";": ",", "\t": "."}
+TEXTS = ("wide", "log", "long")
+OTHERS = ("index", "lists", "array", "ts", "arff")
+SEPARATORS = {",": ".", ";": ",", "\t": ".", "|": ","}
 
 
 def laid_out(values, labels, layout):
@@ -62,27 +65,68 @@ def laid_out(values, labels, layout):
     return table if layout == "log" else table.melt(["ID", "Time", "Label"], var_name="Channel", value_name="Value")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def written(values, labels, layout, separator, folder):
+    """A random dataset in a file, or in memory, of one layout; rows that may stand in any order are shuffled."""
+    random = np.random.default_rng(0)
+    _, channels, length = values.shape
+    if layout in TEXTS:
+        table = laid_out(values, labels, layout)
+        table = table[random.permutation(table.columns)]
+        table = table if layout == "wide" else table.iloc[random.permutation(len(table))]
+        table.to_csv(folder / "mine.csv", index=False, sep=separator, decimal=SEPARATORS[separator])
+        return folder / "mine.csv"
+    if layout == "index":
+        return laid_out(values, labels, "log").set_index(["ID", "Time"]).sample(frac=1, random_state=0)
+    if layout == "lists":
+        columns = {f"ch{channel}": values[:, channel].tolist() for channel in reversed(range(channels))}
+        Dataset.from_dict(columns | {"class": labels}).to_parquet(folder / "mine.parquet")
+        return folder / "mine.parquet"
+    if layout == "array":
+        np.savez(folder / "mine.npz", values=values, labels=labels)
+        return folder / "mine.npz"
+    rows = [[",".join(map(str, channel)) for channel in one] for one in values.tolist()]
+    names = ",".join(sorted(set(labels)))
+    if layout == "ts":
+        head = f"@problemName x\n@timestamps false\n@univariate {channels == 1}\n@classLabel true {names}\n@data\n"
+        lines = [":".join([*row, label]) for row, label in zip(rows, labels, strict=True)]
+    else:
+        attributes = "".join(f"@attribute t{sample} numeric\n" for sample in range(length))
+        head = f"@relation x\n@attribute r relational\n{attributes}@end r\n@attribute y {{{names}}}\n@data\n"
+        lines = ["'" + "\\n".join(row) + "'," + label for row, label in zip(rows, labels, strict=True)]
+    (folder / f"mine.{layout}").write_text(head + "\n".join(lines))
+    return folder / f"mine.{layout}"
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     shape=st.tuples(st.integers(2, 6), st.integers(1, 3), st.integers(8, 12)),
-    layout=st.sampled_from(LAYOUTS),
+    layout=st.sampled_from(TEXTS * len(SEPARATORS) + OTHERS),
     separator=st.sampled_from(list(SEPARATORS)),
     seed=st.integers(0, 999),
 )
 def test_a_dataset_comes_back_from_every_layout_and_separator_however_rows_and_columns_are_shuffled(
     shape, layout, separator, seed, tmp_path_factory
 ):
-    random = np.random.default_rng(seed)
-    values, labels = random.normal(size=shape).round(3), [f"class {index % 2}" for index in range(shape[0])]
-    table = laid_out(values, labels, layout)
-    table = table[random.permutation(table.columns)]
-    if layout != "wide":
-        table = table.iloc[random.permutation(len(table))]
-    file = tmp_path_factory.mktemp("laid_out") / "mine.csv"
-    table.to_csv(file, index=False, sep=separator, decimal=SEPARATORS[separator])
-    found = load_series(file)
+    values = np.random.default_rng(seed).normal(size=shape).round(3)
+    labels = [f"Class{index % 2}" for index in range(shape[0])]
+    found = load_series(written(values, labels, layout, separator, tmp_path_factory.mktemp("laid_out")))
     np.testing.assert_allclose(to_tensors(found)[0].numpy(), values, rtol=1e-6)
     assert names_of(found) == labels
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    names=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), min_size=1, max_size=5),
+    ending=st.sampled_from(["csv", "npz", "parquet"]),
+)
+@example(
+    names=["=cmd", "null", "$5_$", "-1", "+x", "'=x", "#1", 'a "b"', "a,b", "a\r\nb", "None", "NA", "?"], ending="csv"
+)
+def test_classes_of_any_name_come_back_from_what_the_library_writes(names, ending, tmp_path_factory):
+    names = [name for name in map(str.strip, names) if not is_missing(name) and label_name(name) == name] or ["a"]
+    file = tmp_path_factory.mktemp("names") / f"out.{ending}"
+    write_series(file, torch.from_numpy(RANDOM.normal(size=(len(names), 1, 9))), names)
+    assert read_series(file)[1] == names
 
 
 def test_a_sensor_log_is_read_whether_it_is_a_frame_a_file_polars_or_has_its_times_in_the_index(tmp_path):
@@ -176,12 +220,10 @@ def test_rare_classes_are_dropped_on_request_and_a_longer_test_series_stretches_
     assert found.features["label"].names == ["a", "b"] and "without the classes c" in describe(found)
 
 
-def test_names_that_a_spreadsheet_would_run_are_quoted_and_read_back(tmp_path):
-    names = ["=cmd", "null", "$5_$", "-1", "+x"]
-    values = to_tensors(load_series(RANDOM.normal(size=(5, 9))))[0]
-    write_series(tmp_path / "out.csv", values, names)
-    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("'=cmd,")
-    assert read_series(tmp_path / "out.csv")[1] == names
+def test_names_that_a_spreadsheet_would_run_are_quoted(tmp_path):
+    write_series(tmp_path / "out.csv", torch.zeros(2, 1, 9), ["=cmd", "-1"])
+    first, second = (tmp_path / "out.csv").read_text().splitlines()[1:]
+    assert first.startswith("'=cmd,") and second.startswith("-1,")
 
 
 def test_info_shows_what_is_read_before_training(tmp_path, capsys):

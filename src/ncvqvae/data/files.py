@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = (".csv", ".npz", ".parquet")
-FORMULA = re.compile(r"[=+@\t\r-]")
+FORMULA = re.compile(r"'*[=+@\t\r#-]")  # or a comment
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
@@ -74,7 +74,7 @@ def _write_csv(path: Path, rows: np.ndarray, labels: Sequence[str] | None, colum
 
 
 def _no_formula(label: str) -> str:
-    """The name of a class, with a quotation mark before one that a spreadsheet would run; `read_text` removes it."""
+    """The name of a class, with a quotation mark before one that is a formula or a comment; `read_text` removes it."""
     return f"'{label}" if FORMULA.match(label) and not NUMBER.fullmatch(label) else label
 
 

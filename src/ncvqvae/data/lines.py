@@ -34,15 +34,15 @@ def lines_of(path: Path, text: str) -> tuple[list[str], list[str], str | None]:
 
 def _records(text: str) -> Iterator[str]:
     """The lines of a text; a field between quotation marks may hold line ends."""
-    open_lines: list[str] = []
-    for line in re.split(r"\r\n|\r|\n", text):
-        marks = line.count('"') % 2
-        if bool(open_lines) != bool(marks):
-            open_lines.append(line)
+    parts = re.split(r"(\r\n|\r|\n)", text)
+    opened: list[str] = []
+    for line, end in zip(parts[::2], [*parts[1::2], ""], strict=True):
+        if bool(opened) != bool(line.count('"') % 2):
+            opened += [line, end]
         else:
-            yield "\n".join([*open_lines, line])
-            open_lines = []
-    yield from open_lines  # a mark that nothing closes
+            yield "".join([*opened, line])
+            opened = []
+    yield from opened[::2]  # a mark that nothing closes
 
 
 def decoded(path: Path) -> tuple[str, list[str]]:

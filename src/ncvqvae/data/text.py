@@ -172,10 +172,10 @@ def _check_cells(path: Path, table: pa.Table, names: Collection[str]) -> None:
 
 def _as_written(table: pa.Table, texts: Collection[str], decimal: str) -> pa.Table:
     """Columns of text without spaces around, and without the quotation mark that `write_series` puts before names that
-    a spreadsheet would run as formulas; times as numbers with a decimal point.
+    a spreadsheet would run as formulas, or that begin as comments; times as numbers with a decimal point.
     """
     for name in set(table.column_names) & set(texts):
-        plain = pc.replace_substring_regex(pc.utf8_trim_whitespace(table[name]), r"^'([=+@\t\r-])", r"\1")
+        plain = pc.replace_substring_regex(pc.utf8_trim_whitespace(table[name]), r"^'('*[=+@\t\r#-])", r"\1")
         if decimal == ",":
             plain = pc.replace_substring_regex(plain, COMMA_IN_TIME, r"\1.\2")
         table = table.set_column(table.column_names.index(name), name, plain)
