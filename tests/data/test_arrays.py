@@ -74,6 +74,10 @@ def test_an_array_of_arrays_may_have_unequal_lengths():
             "series 0 holds 1e.09, while",
         ),
         (np.where(np.arange(60).reshape(3, 20) > 57, 1e12, 0.0) + np.eye(3, 20), "series 2 holds 1e.12, while most"),
+        (
+            np.where(np.arange(60).reshape(3, 20) % 3, VALUES, 1e36),
+            "series 2 holds 1e.36, while most values lie between -",
+        ),
         (torch.empty(2, 20, device="meta"), "cannot read numbers from a tensor of torch.float32"),
         (
             [(torch.arange(20.0), 1), (torch.arange(20.0), 2)],
@@ -83,7 +87,7 @@ def test_an_array_of_arrays_may_have_unequal_lengths():
         (np.zeros((2, 20), "datetime64[s]"), "series must be real numbers"),
         (np.full((2, 20), "1.5"), "series must be real numbers"),
     ],
-    ids=["int64", "list", "huge", "outlier", "mostly 0", "meta", "pairs", "records", "dates", "text"],
+    ids=["int64", "list", "huge", "outlier", "mostly 0", "many", "meta", "pairs", "records", "dates", "text"],
 )
 def test_what_loses_digits_or_is_no_number_is_refused(values, message):
     with pytest.raises(ValueError, match=message):

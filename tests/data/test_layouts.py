@@ -116,7 +116,7 @@ def test_a_dataset_comes_back_from_every_layout_and_separator_however_rows_and_c
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    names=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), min_size=1, max_size=5),
+    names=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1), min_size=1, max_size=5),
     ending=st.sampled_from(["csv", "npz", "parquet"]),
 )
 @example(
@@ -154,6 +154,8 @@ def test_one_recording_is_cut_by_the_window_and_where_its_class_changes():
         load_series(table, label_column="activity")
     with pytest.raises(ValueError, match="may be channels or samples: if a row is a time, name its column"):
         load_series(table.drop(columns="timestamp"), label_column="activity")
+    with pytest.raises(ValueError, match="the column 'activity' may hold the classes: name it with --label-column"):
+        load_series(table.assign(activity=table["activity"].eq("run").astype(int)), window=10)
 
 
 def test_value_columns_choose_the_channels_and_their_order(tmp_path):

@@ -52,6 +52,14 @@ def test_dates_with_the_day_first_are_read_on_request_and_asked_about_else():
         load_series(pd.DataFrame({"time": ["10.01.2020", "13.01.2020"], "value": [1.0, 0.0]}))
 
 
+def test_the_steps_of_dates_are_exact():
+    times = pd.date_range("2026-01-01", periods=40, freq="10ms").delete([5, 6, 7, 8])
+    with pytest.warns(
+        UserWarning, match=r"the largest is 0 days 00:00:00\.050000, the usual one 0 days 00:00:00\.010000$"
+    ):
+        load_series(recording(times))
+
+
 def test_unequal_steps_are_warned_about_with_the_largest_gap():
     table = pd.DataFrame({"id": 7, "time": [0, 1, 2, 9], "value": 1.0 * np.arange(4)})
     with pytest.warns(UserWarning, match="the largest is 7 in series 7, the usual one 1"):

@@ -137,6 +137,7 @@ def test_what_is_wrong_is_said_in_one_line(client, tmp_path):
     ask = {"api_name": "/reconstruct"}
     assert message(client, **ask) == "upload a file or paste the numbers of a series first"
     assert message(client, text="1 2 x", **ask) == "'x' is not a number"
+    assert message(client, text="1,5; 2,5", **ask).startswith("'1,5' may be one number or two: write decimal points")
     assert message(client, text="1 2 3", **ask) == "the checkpoint takes series of 40 samples, found 3 samples"
     assert "NaN or infinite" in message(client, text="nan " * 40, **ask)
     bad = tmp_path / "bad.csv"

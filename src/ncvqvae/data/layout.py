@@ -6,6 +6,7 @@ from typing import Literal
 
 from .names import (
     FEW_SAMPLES,
+    MAY_BE_CLASSES,
     NAMES,
     ROW_NUMBERS,
     are_numbered,
@@ -111,6 +112,13 @@ def find_columns(kinds: Mapping[str, Kind], layout: Layout, repeats: Callable[[s
         if role["channel"] and len(values) != 1:
             given = f"found {some(values)}; name it with --value-columns"
             raise ValueError(f"a table with the channels in a column, {role['channel']!r}, has one of values: {given}")
+        if (
+            layout.values is None
+            and found.label is None
+            and (classes := [one for one in values if MAY_BE_CLASSES.fullmatch(one)])
+        ):
+            hint = "name it with --label-column, or if it is a channel, name all channels with --value-columns"
+            raise ValueError(f"the column {classes[0]!r} may hold the classes: {hint}")
         found.values = [[name] for name in (values if layout.values else sorted(values, key=natural))]
         return found
     found.values = by_channel(values, layout.day_first) if are_numbered(values) else [values]

@@ -36,6 +36,9 @@ DAY_OR_MONTH_FIRST = re.compile(r"\d\d?[-/.]\d\d?[-/.]\d{2,4}\b.*")
 CHANNELS = re.compile(
     r"(.*[ _])?(sensor|channel|chan|ch|electrode|emg|eeg|imu|acc|gyro?|mag|adc)[ _-]*", re.IGNORECASE
 )
+MAY_BE_CLASSES = re.compile(
+    r"(activity|gesture|(activity|class|label|gesture|category)[ _-]?id|category)", re.IGNORECASE
+)
 # c0.1 is 0.1, or sample 1 of c0; t-1 and lag 1 go back in time; in t0_c1 the sample comes first.
 UNCLEAR = re.compile(r".*\d\.\d+|(.*[ _])?(t-|lag[ _-]?)\d+|t[ _-]?\d+[ _-].*\d", re.IGNORECASE)
 SAMPLES = re.compile(r"(.*[ _])?t[ _-]*|", re.IGNORECASE)

@@ -59,14 +59,13 @@ class Spread:
 
 
 def _middle(sample: np.ndarray, value: float) -> tuple[float, float, float]:
-    """The least and largest value of a sample without a tenth, but at least one, at each end; and the median.
+    """The least and largest value of a sample, and the median, without all that equal `value`.
 
-    Of a sample that mostly repeats one number, they are the extremes of what is not `value`.
+    A tenth, but at least one, is left out at each end, unless what remains is one number.
     """
-    known = np.sort(sample[~np.isnan(sample)])
+    known = np.sort(sample[~np.isnan(sample) & (sample != value)])
     out = max(1, len(known) // 10)
     if len(known) <= 2 * out:
         return 0.0, 0.0, 0.0
     low, median, high = float(known[out]), float(np.median(known)), float(known[-1 - out])
-    others = known[known != value]
-    return (low, median, high) if high > low or not len(others) else (float(others[0]), median, float(others[-1]))
+    return (low, median, high) if high > low else (float(known[0]), median, float(known[-1]))

@@ -98,13 +98,13 @@ def show_step(step: float, times: pd.Series) -> str:
 
 
 def as_numbers(times: pd.Series) -> np.ndarray:
-    """Times of `read_times` in float64; dates and durations in nanoseconds."""
+    """Times of `read_times` in float64; dates and durations in nanoseconds, from the first one on."""
     if pd.api.types.is_datetime64_any_dtype(times):
-        naive = times.dt.tz_localize(None) if times.dt.tz is not None else times
-        return naive.astype("datetime64[ns]").astype(np.int64).to_numpy().astype(np.float64)
-    if pd.api.types.is_timedelta64_dtype(times):
-        return times.astype("timedelta64[ns]").astype(np.int64).to_numpy().astype(np.float64)
-    return times.to_numpy(np.float64)
+        times = (times.dt.tz_localize(None) if times.dt.tz is not None else times).astype("datetime64[ns]")
+    elif not pd.api.types.is_timedelta64_dtype(times):
+        return times.to_numpy(np.float64)
+    steps = (times - times.min()).astype("timedelta64[ns]")
+    return steps.astype(np.int64).to_numpy().astype(np.float64)
 
 
 def _read_text(text: pd.Series, day_first: bool | None) -> pd.Series:
