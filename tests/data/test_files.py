@@ -10,6 +10,9 @@ from ncvqvae.data.series import to_tensors
 HEAD = "@problemName x\n@timestamps false\n@missing false\n@univariate true\n"
 
 
+ATTRIBUTES = "@relation x\n" + "".join(f"@attribute t{index} numeric\n" for index in range(3))
+
+
 def names_of(found):
     return [found.features["label"].names[label] for label in found["label"]]
 
@@ -31,13 +34,17 @@ def test_classes_of_a_ts_file_are_called_as_they_are_written(tmp_path):
     assert names_of(load_series(tmp_path / "mine.ts")) == ["Walk", "Banana"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_classes_of_an_arff_file_may_have_any_letters(encoding, tmp_path):
+    head = f"{ATTRIBUTES}@attribute art {{Gehör,unten}}\n"
+    (tmp_path / "mine.arff").write_bytes(f"{head}@data\n1,2,3,Gehör\n4,5,6,unten\n".encode(encoding))
+    assert names_of(load_series(tmp_path / "mine.arff")) == ["Gehör", "unten"]
+
+
 def test_targets_of_a_ts_file_are_no_classes(tmp_path):
     (tmp_path / "mine.ts").write_text(f"{HEAD}@targetLabel true\n@data\n1,2,3:0.5\n4,5,6:0.7\n")
     said = describe(load_series(tmp_path / "mine.ts"))
     assert "no classes" in said and "without the targets: they are numbers to predict, no classes" in said
-
-
-ATTRIBUTES = "@relation x\n" + "".join(f"@attribute t{index} numeric\n" for index in range(3))
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,9 @@ def test_a_dataset_comes_back_from_every_layout_and_separator_however_rows_and_c
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    names=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1), min_size=1, max_size=5),
+    names=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1), min_size=1, max_size=5
+    ),
     ending=st.sampled_from(["csv", "npz", "parquet"]),
 )
 @example(

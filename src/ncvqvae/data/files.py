@@ -9,6 +9,8 @@ import csv
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from html import unescape
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -17,6 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from ..runtime import one_line, whole_file
+from .lines import decoded
 
 
 if TYPE_CHECKING:
@@ -131,17 +134,18 @@ def read_arff(path: Path, label: str | None) -> "tuple[list[np.ndarray] | pd.Dat
     from scipy.io.arff import ArffError, loadarff
 
     with _explained(path):
-        if re.search(r"^\s*@attribute\s.*\brelational\b", path.read_text(), re.IGNORECASE | re.MULTILINE):
+        text = decoded(path)[0]
+        if re.search(r"^\s*@attribute\s.*\brelational\b", text, re.IGNORECASE | re.MULTILINE):
             series, labels = load_from_arff_file(str(path))
-            return list(np.asarray(series, dtype=np.float64)), list(labels)
+            return list(np.asarray(series, dtype=np.float64)), [label.strip("'\"") for label in labels]
         try:
-            rows, about = loadarff(str(path))
+            rows, about = loadarff(StringIO(text.encode("ascii", "xmlcharrefreplace").decode()))  # scipy reads ASCII
         except (ArffError, NotImplementedError, IndexError, StopIteration) as error:
             raise ValueError(str(error) or "it has no line @data") from None
-    table = pd.DataFrame(rows)
-    words = [name for name, kind in zip(about.names(), about.types(), strict=True) if kind == "nominal"]
+    table = pd.DataFrame(rows).rename(columns=unescape)
+    words = [unescape(name) for name, kind in zip(about.names(), about.types(), strict=True) if kind == "nominal"]
     for name in words:
-        table[name] = table[name].str.decode("utf-8").replace("?", None)
+        table[name] = table[name].str.decode("ascii").map(unescape).replace("?", None)
     return table.rename(columns={words[0]: "label"} if len(words) == 1 and label is None else {}), None
 
 
