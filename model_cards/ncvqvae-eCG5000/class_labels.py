@@ -12,6 +12,7 @@ from .configuration_maskgit import MaskGITConfig
 
 
 MOST_SAMPLES = 2**31
+NO_CLASS = -1  # in tensors and arrays, as `datasets.ClassLabel` writes a label that is missing
 Labels = int | str | Sequence[int | str] | np.ndarray | Tensor | None
 
 
@@ -22,13 +23,13 @@ def label_ids(
     device: torch.device,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Class indices, one for each sample, on the device; `config.num_labels` is the null class.
+    """Class indices, one for each sample, on the device; `config.num_labels` is the index of no class.
 
     `None` draws classes at the shares of the training split, and `"null"` asks for no class unless one is called so.
     Otherwise `labels` has a class for all samples, or one for each, as its name or its index. An integer tensor or
-    NumPy array holds indices, as what this package returns does, perhaps that of the null class; any other integer
-    (alone, in a list, of a pandas Series) must not be the index of one class and the name of another. Of a prior over
-    many sets, the name of a set draws its classes.
+    NumPy array holds indices, as what this package returns does, and -1 for no class; any other integer (alone, in a
+    list, of a pandas Series) must not be the index of one class and the name of another. Of a prior over many sets,
+    the name of a set draws its classes.
 
     Raises:
         ValueError: for a class that the model does not know, an integer that may mean two, or a wrong number of them.
@@ -74,8 +75,8 @@ def _label_id(label: int | str, config: MaskGITConfig, by_index: bool) -> int:
     if isinstance(label, int | np.integer):
         label = int(label)
         namesake = indices.get(str(label))
-        if by_index and label == config.num_labels:
-            return label
+        if by_index and label == NO_CLASS:
+            return config.num_labels
         if label in names and (by_index or namesake in (None, label)):
             return label
     if namesake is not None and label in names:

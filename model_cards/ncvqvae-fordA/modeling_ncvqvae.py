@@ -181,7 +181,8 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
     def _load_pretrained_model(model, state_dict, checkpoint_files, load_config, *args, **kwargs):  # noqa: ANN001
         """transformers reads weights here; before it does, files and model, which has no memory yet, are compared."""
         files = [Path(file) for file in checkpoint_files or ()] if load_config.use_safetensors else []
-        if files and load_config.hf_quantizer is None:
+        adapters = getattr(model, "_hf_peft_config_loaded", False)  # then the files hold adapters' weights
+        if files and load_config.hf_quantizer is None and not adapters:
             check_header(model, files, load_config.ignore_mismatched_sizes)
         check_digests(files)
         return PreTrainedModel._load_pretrained_model(

@@ -13,7 +13,7 @@ from transformers.utils import ModelOutput
 from transformers.utils.output_capturing import capture_outputs
 
 from .bidirectional_transformer import BidirectionalTransformer, TransformerLayer, eager_attention
-from .class_labels import Labels, label_ids
+from .class_labels import NO_CLASS, Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .cpu_kernels import Enter, LayerNorm, attention_for, rounded_rows, tabulated
 from .distributed import mean_over_batch, place_in_batch
@@ -53,7 +53,7 @@ class MaskGITGenerateOutput(ModelOutput):
     Args:
         values (`torch.Tensor` of shape `(num_samples, channels, length)`): series in the units of the data.
         codes (`torch.LongTensor` of shape `(num_samples, num_codes)`, *optional*): their codes.
-        labels (`torch.LongTensor` of shape `(num_samples,)`, *optional*): their classes; `num_labels` means none.
+        labels (`torch.LongTensor` of shape `(num_samples,)`, *optional*): their classes; -1 means none.
     """
 
     values: Tensor | None = None
@@ -319,9 +319,9 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         Args:
             num_samples (`int`, *optional*): how many; defaults to one for each label given, else to 1.
             labels (*optional*): a class, as its index or its name, or one for each sample. An integer tensor or NumPy
-                array holds indices; any other integer that is the index of one class and the name of another is
-                refused. `None` draws classes at the shares of the training split. `"null"` samples without a class,
-                which is worse and less steady, unless a class is called so.
+                array holds indices, or -1 for no class; any other integer that is the index of one class and the name
+                of another is refused. `None` draws classes at the shares of the training split. `"null"` samples
+                without a class, which is worse and less steady, unless a class is called so.
             num_steps (`int`, *optional*): parallel decoding steps; more are slower and mostly better. Never more are
                 taken than there are codes.
             temperature (`float`, *optional*): randomness of the codes drawn; lower is more typical and less diverse.
@@ -384,7 +384,8 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
                 values[rows] = self.decode(codes, length, moments)
                 if return_codes:
                     kept.append(codes)
-        output = MaskGITGenerateOutput(values, torch.cat(kept) if kept else None, ids if return_labels else None)
+        told = ids.masked_fill(ids == self.config.num_labels, NO_CLASS) if return_labels else None
+        output = MaskGITGenerateOutput(values, torch.cat(kept) if kept else None, told)
         return output if return_codes or return_labels else values
 
     def _length_and_moments(self, labels: Tensor) -> tuple[int, Tensor]:

@@ -105,7 +105,7 @@ def _reason(error: BaseException) -> str:
             return "the Hub refuses the token: it is wrong or has expired; run hf auth login, or hf auth logout"
         if isinstance(behind, JSONDecodeError | FileMetadataError):
             return "what answers in the Hub's place is none: perhaps a login page of this network"
-        behind = behind.__cause__ or behind.__context__
+        behind = behind.__cause__ or (None if behind.__suppress_context__ else behind.__context__)
     return first_line(error)
 
 

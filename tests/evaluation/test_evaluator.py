@@ -100,9 +100,9 @@ def test_no_class_is_asked_for_even_where_a_class_is_called_null(model, monkeypa
     monkeypatch.setattr(model.config, "id2label", {0: "down", 1: "null"})
     monkeypatch.setattr(model.config, "label2id", {"down": 0, "null": 1})
     values, codes, labels = generate(model, 20, "null", seed=1)
-    assert torch.equal(values, unnamed[0]) and torch.equal(codes, unnamed[1]) and labels.unique().tolist() == [2]
+    assert torch.equal(values, unnamed[0]) and torch.equal(codes, unnamed[1]) and labels.unique().tolist() == [-1]
     assert not torch.equal(values, generate(model, 20, torch.ones(20, dtype=torch.long), seed=1)[0])
-    assert model.generate(labels=labels, return_labels=True).labels.tolist() == [2] * 20
+    assert model.generate(labels=labels, return_labels=True).labels.tolist() == [-1] * 20
 
 
 def test_series_as_smooth_as_reconstructions_are_no_copies_but_decoded_training_series_are(model, dataset, networks):

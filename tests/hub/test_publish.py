@@ -166,7 +166,9 @@ def edit_code(folder):
 
 def other_weights(folder):
     file = folder / "model.safetensors"
-    save_file({name: tensor * 0.5 for name, tensor in load_file(file).items()}, file, {"format": "pt"})
+    save_file(
+        {name: (tensor * 0.5).to(tensor.dtype) for name, tensor in load_file(file).items()}, file, {"format": "pt"}
+    )
     (folder / "model.sha256").unlink()
 
 

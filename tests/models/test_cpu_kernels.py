@@ -11,9 +11,10 @@ from helpers.tiny import TINY_PRIOR
 from ncvqvae import MaskGITForTimeSeriesGeneration
 from ncvqvae.models.bidirectional_transformer import eager_attention
 from ncvqvae.models.cpu_kernels import (
+    LayerNorm,
+    RMSNorm,
     attention_for,
     gram_product,
-    layer_norm,
     look_up,
     normalised_linear,
     replicate_pad,
@@ -88,7 +89,7 @@ def test_a_transposed_convolution_is_that_of_pytorch_with_all_its_gradients(layo
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_normalised_linear_is_the_linear_of_the_norm(bias):
-    norm, linear = nn.RMSNorm(12), nn.Linear(12, 9, bias=bias)
+    norm, linear = RMSNorm(12), nn.Linear(12, 9, bias=bias)
     nn.init.normal_(norm.weight, 1, 0.3)
     leaves = 3 * torch.randn(5, 8, 12), norm.weight, *linear.parameters()
 
@@ -96,7 +97,7 @@ def test_a_normalised_linear_is_the_linear_of_the_norm(bias):
         return normalised_linear(norm, linear, hidden)
 
     def plain(hidden):
-        return linear(norm(hidden))
+        return linear(F.rms_norm(hidden, norm.normalized_shape, norm.weight))
 
     assert_equal_in_values_and_gradients(kernel, plain, *leaves, atol=1e-5, rtol=1e-4)
     assert_close_to_float32_in_bfloat16(kernel, plain, *leaves)
@@ -106,17 +107,21 @@ def test_a_normalised_linear_is_the_linear_of_the_norm(bias):
 
 
 def test_a_layer_norm_is_that_of_pytorch_in_the_dtype_of_its_weights():
-    norm, hidden = nn.LayerNorm(16, eps=1e-12), torch.randn(30, 16)
+    norm, hidden = LayerNorm(16, eps=1e-12), torch.randn(30, 16)
     nn.init.normal_(norm.weight, 1, 0.3)
-    assert_equal_in_values_and_gradients(lambda hidden: layer_norm(norm, hidden), norm, hidden, *norm.parameters())
+
+    def plain(hidden):
+        return F.layer_norm(hidden, (16,), norm.weight, norm.bias, norm.eps)
+
+    assert_equal_in_values_and_gradients(norm, plain, hidden, *norm.parameters())
     rounded = copy.deepcopy(norm).bfloat16()
-    assert layer_norm(rounded, hidden.bfloat16()).dtype == layer_norm(rounded, hidden).dtype == torch.bfloat16
+    assert rounded(hidden.bfloat16()).dtype == rounded(hidden).dtype == torch.bfloat16
 
 
 def test_under_autocast_the_gradients_of_a_layer_norm_are_added_up_in_float32():
-    norm, hidden = nn.LayerNorm(16, eps=1e-12), torch.randn(12_000, 16).bfloat16()
+    norm, hidden = LayerNorm(16, eps=1e-12), torch.randn(12_000, 16).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        output = layer_norm(norm, hidden)
+        output = norm(hidden)
     (found,) = torch.autograd.grad(output.sum(), norm.bias)
     assert relative_error(found, torch.full((16,), 12_000.0)) < 0.01  # in bfloat16 a sum of ones stands still at 256
 

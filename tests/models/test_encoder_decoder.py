@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ncvqvae import NCVQVAEConfig
-from ncvqvae.models.encoder_decoder import Decoder, DownConvolution, Encoder, UpConvolution
+from ncvqvae.models.encoder_decoder import Decoder, Encoder, Halvings, UpConvolution
 
 
 # The thesis' datasets: length, latent width, parameters of the encoder and of the decoder, run on the reference.
@@ -104,9 +104,11 @@ def plain(module):
     """The same network of PyTorch's own modules."""
     module = copy.deepcopy(module)
     for sequence in (m for m in module.modules() if isinstance(m, torch.nn.Sequential)):
+        halves = isinstance(sequence, Halvings)
+        sequence.__class__ = torch.nn.Sequential
         for place, part in enumerate(sequence):
             geometry = (part.in_channels, part.out_channels, (3, 4), (1, 2), (1, 1)) if hasattr(part, "stride") else ()
-            if isinstance(part, DownConvolution):
+            if halves and geometry:
                 sequence[place] = torch.nn.Conv2d(*geometry, padding_mode="replicate")
             elif isinstance(part, UpConvolution):
                 sequence[place] = torch.nn.ConvTranspose2d(*geometry)

@@ -243,7 +243,7 @@ def test_label_dropout_hides_labels_in_training_only(pretraining_model):
         ((0, 1), None, [0, 1]),
         (torch.tensor([1, 1, 0]), None, [1, 1, 0]),
         (torch.tensor(1), 2, [1, 1]),
-        ("null", 2, [2, 2]),
+        ("null", 2, [-1, -1]),
     ],
 )
 def test_labels_are_indices_or_names_of_one_or_each(model, labels, num_samples, expected):
@@ -333,7 +333,7 @@ def test_a_prior_without_classes_generates_and_refuses_labels(pretraining_model)
     model = prior(pretraining_model, id2label=None, label_shares=None)
     assert model(torch.randn(4, 1, 40)).loss > 0
     output = model.generate(3, return_labels=True)
-    assert output.values.shape == (3, 1, 40) and output.labels.tolist() == [0, 0, 0]
+    assert output.values.shape == (3, 1, 40) and output.labels.tolist() == [-1, -1, -1]
     assert model.generate(2, "null").shape == (2, 1, 40)
     for label in (0, "up", [0, 0]):
         with pytest.raises(ValueError, match=r"unknown label .* none$"):

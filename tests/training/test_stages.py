@@ -240,7 +240,7 @@ def test_a_damaged_checkpoint_is_left_aside_for_the_one_before(recipe, tmp_path,
     for checkpoint in (tmp_path / "work" / "prior").glob("checkpoint-*"):
         (checkpoint / "optimizer.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match=r"all checkpoints in .* are damaged"):
-        train(toy_dataset(), recipe, tmp_path / "again", tmp_path / "work", resume=True)
+        train(toy_dataset(), recipe, tmp_path / "third", tmp_path / "work", resume=True)
 
 
 @pytest.mark.parametrize(

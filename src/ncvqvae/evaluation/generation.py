@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm.auto import tqdm, trange
 
 from ..inference import in_batches
+from ..models.class_labels import NO_CLASS
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..runtime import derived_seed
 from .classification import Classified, synthetic_labels
@@ -126,7 +127,7 @@ def generate(
         shares = torch.tensor(model.config.label_shares)
         labels = torch.multinomial(shares, num_samples, True, generator=torch.Generator().manual_seed(seed))
     if isinstance(labels, str):
-        labels = torch.full((num_samples,), model.config.num_labels)
+        labels = torch.full((num_samples,), NO_CLASS)
     parts: list[Any] = []
     with tqdm(total=num_samples, desc=f"generating, seed {seed}", unit="series", leave=False, disable=None) as bar:
         for start in range(0, num_samples, GENERATED_AT_A_TIME):

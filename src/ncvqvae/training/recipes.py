@@ -103,7 +103,7 @@ class Recipe:
             raise ValueError(f"code_temperature must be at least 0, found {self.code_temperature}")
         for name, value in by_dotted_names(self.to_dict()):
             if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{name} must be finite, found {value}")
+                raise ValueError(f"{name} must be a finite number, found {value}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
