@@ -1,0 +1,76 @@
+"""Commands that do with a checkpoint what it was not trained for: impute, export."""
+
+import argparse
+from typing import Any
+
+from .inference import CHECKPOINT, OUTPUT
+from .own_series import KINDS, add_reading_options, reading
+
+
+def add_impute(commands: Any) -> None:
+    parser = commands.add_parser(
+        "impute",
+        help="fill the gaps of the series of a file",
+        description="Fill the gaps of the series of a file: missing codes are drawn by the prior. What the file holds "
+        "comes back as it was; a gap gets the average of the draws.",
+    )
+    parser.set_defaults(run=impute)
+    add = parser.add_argument
+    add("checkpoint", help=CHECKPOINT)
+    add("input", help=f"series, empty or NaN where values are missing: {KINDS}")
+    add("output", help=OUTPUT)
+    add("--spread", metavar="FILE", help="write the standard deviation of the draws there, a series in each row")
+    add("--label", metavar="NAME", help="class of the series (default: the file's labels that the model knows, or none)")
+    add("--num-draws", type=int, default=10, metavar="N", help="draws that are averaged (default: 10)")
+    add("--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same series (default: 0)")
+    add_reading_options(add)
+
+
+def impute(options: argparse.Namespace) -> None:
+    import torch
+
+    from ..data.files import check_output, write_series
+    from ..data.gaps import read_with_gaps
+    from ..inference import check_finite, load_model
+    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"--seed must lie in 0 to 2**63 - 1, found {options.seed}")
+    for path in filter(None, (options.output, options.spread)):
+        check_output(path)
+    model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
+    values, names = read_with_gaps(options.input, **reading(options))
+    missing = int(values.isnan().sum())
+    labels: Any = options.label
+    if labels is None and names is not None and set(names) <= set(model.config.label2id):
+        labels = names
+    generator = torch.Generator(model.device).manual_seed(options.seed)
+    filled = model.impute(values, labels, options.num_draws, generator=generator)
+    write_series(options.output, check_finite(filled.values, options.checkpoint), names)
+    if options.spread:
+        write_series(options.spread, filled.spread, names)
+    print(f"{len(values)} series in {options.output}; {missing} missing values filled")
+
+
+def add_export(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a checkpoint as ONNX files",
+        description="Write encode.onnx, decode.onnx and prior.onnx, for any size of a batch, and export.json, which says "
+        "what a sampling loop needs. Each file is compared with the model in onnxruntime.",
+    )
+    parser.set_defaults(run=export)
+    parser.add_argument("checkpoint", help=CHECKPOINT)
+    parser.add_argument("folder", help="folder to write to")
+
+
+def export(options: argparse.Namespace) -> None:
+    import onnxruntime  # noqa: F401  what is missing is said before the work
+    import onnxscript  # noqa: F401
+
+    from ..hub.export import export as export_model
+    from ..inference import load_checkpoint
+
+    differences = export_model(load_checkpoint(options.checkpoint), options.folder)
+    for name, difference in differences.items():
+        print(f"{name:<14}largest difference from the model {difference:.1e}")
