@@ -171,7 +171,8 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         kwargs.setdefault("use_safetensors", True)
         model, found = super().from_pretrained(name, *args, output_loading_info=True, **kwargs)
         left_over = sorted(found["missing_keys"]) or sorted(found["unexpected_keys"])
-        if left_over and getattr(model, "hf_quantizer", None) is None:
+        # Without a name the caller gives a state dict, and knows what it holds.
+        if name is not None and left_over and getattr(model, "hf_quantizer", None) is None:
             kind = "lacks weights" if found["missing_keys"] else "holds weights that its configuration leaves out"
             raise ValueError(f"{name} {kind}, for example {left_over[0]}; train it again or copy it again")
         check_values(model, str(name))

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel
 
 import ncvqvae  # noqa: F401, registers the models
 from helpers.environments import environment_with
@@ -86,7 +86,8 @@ def test_the_hub_can_read_the_card_of_a_shipped_checkpoint_and_it_names_no_organ
 def test_published_under_a_name_the_card_of_a_shipped_checkpoint_says_that_name(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / folder.name)
     assert main(["publish", str(copy), "--repo-id", f"my-lab/{folder.name}", "--dry-run"]) == 0
-    text = (copy / "README.md").read_text()
+    assert (copy / "README.md").read_text() == (folder / "README.md").read_text()  # a dry run changes nothing
+    text = render_card(copy, f"my-lab/{folder.name}", AutoConfig.from_pretrained(copy))
     assert set(re.findall(r'from_pretrained\("([^"]+)"', text)) == {f"my-lab/{folder.name}"}
     assert "<organisation>" not in text
 

@@ -1,17 +1,17 @@
 """Publishing: what is checked, what the card says, what would be sent, and over a loopback Hub what is."""
 
-import hashlib
 import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from datasets import DatasetDict
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 from safetensors.torch import load_file, save_file
 
 from helpers.environments import environment_with
@@ -25,7 +25,11 @@ from ncvqvae.data.series import to_tensors
 from ncvqvae.evaluation.evaluator import evaluate
 from ncvqvae.evaluation.fcn import save_fcn, train_fcn
 from ncvqvae.evaluation.measures import HEADLINES
+from ncvqvae.evaluation.provenance import file_digests
 from ncvqvae.evaluation.report import write_report
+from ncvqvae.hub.card import card_of
+from ncvqvae.inference import load_checkpoint
+from ncvqvae.models.integrity import sha256
 from ncvqvae.training.recipes import Recipe
 from ncvqvae.training.run_folder import save
 
@@ -49,7 +53,7 @@ def evaluated(tmp_path_factory):
         result = evaluate(model, dataset, networks, num_seeds=1)
     digest = (folder / "model.sha256").read_text().strip()
     facts = {"checkpoint": "ncvqvae-toy", "dataset": "GunPoint", "seeds": [0], "command": "-"}
-    write_report(result, model, facts | {"weights_sha256": digest}, folder)
+    write_report(result, model, facts | {"weights_sha256": digest} | file_digests(folder), folder)
     return folder
 
 
@@ -62,22 +66,33 @@ def publish(folder, *options, repo_id="org/ncvqvae-toy"):
     return main(["publish", str(folder), "--repo-id", repo_id, *options])
 
 
-def test_a_dry_run_writes_the_card_and_lists_exactly_what_would_be_sent(folder, capsys):
+def write_card(folder, repo_id="org/ncvqvae-toy"):
+    """The card that publishing writes, in the folder."""
+    card, _ = card_of(folder, repo_id, load_checkpoint(folder).config)
+    (folder / "README.md").write_text(card)
+    return folder / "README.md"
+
+
+def test_a_dry_run_lists_exactly_what_would_be_sent_and_changes_nothing(folder, capsys):
     (folder / "notes.txt").write_text("not for others")
+    (folder / "my_own.png").write_bytes(b"not for others")
     (folder / "notes.md").write_text("Trained on a Sunday.\n")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
     assert publish(folder, "--dry-run") == 0
     said = capsys.readouterr().out
     listed = {line.split()[0] for line in said.splitlines() if line.endswith(" MB")}
     assert {"README.md", "config.json", "model.safetensors", "metrics.json", "recipe.yaml", "samples.png"} <= listed
-    assert listed == {path.name for path in folder.iterdir()} - {"notes.txt"}
-    assert "\nTrained on a Sunday.\n" in (folder / "README.md").read_text()
-    assert "\nwould go to https://huggingface.co/org/ncvqvae-toy\n" in said and "\nREADME.md: written\n" in said
+    assert listed == {path.name for path in folder.iterdir()} - {"notes.txt", "my_own.png"} | {"README.md"}
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+    assert "\nTrained on a Sunday.\n" in write_card(folder).read_text()
+    assert "\nwould go to https://huggingface.co/org/ncvqvae-toy\n" in said
+    assert "\nREADME.md: would be written\n" in said
     assert "would be public, unless its organisation's default is private" in said
     assert publish(folder, "--dry-run", "--private") == 0 and "would be private;" in capsys.readouterr().out
 
 
 def test_every_figure_of_the_card_is_that_of_its_metrics(folder):
-    publish(folder, "--dry-run")
+    write_card(folder)
     card, metrics = ModelCard.load(folder / "README.md"), json.loads((folder / "metrics.json").read_text())
     said = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert said.keys() == {key for key, *_ in HEADLINES}
@@ -89,28 +104,38 @@ def test_every_figure_of_the_card_is_that_of_its_metrics(folder):
     assert "2408.16613" in card.text and "down, up" in card.text
 
 
-def test_a_card_that_nobody_edited_follows_the_repository_id(folder, capsys):
-    publish(folder, "--dry-run")
-    first = (folder / "README.md").read_text()
-    assert publish(folder, "--dry-run", repo_id="lab/other") == 0
-    assert (folder / "README.md").read_text() == first.replace("org/ncvqvae-toy", "lab/other").replace(
-        "ncvqvae-toy\n", "other\n"
-    )
+def test_a_card_that_nobody_edited_follows_the_repository_id_and_the_figures(folder):
+    first = body(write_card(folder).read_text())
+    renamed = first.replace("org/ncvqvae-toy", "lab/other").replace("ncvqvae-toy\n", "other\n")
+    assert body(write_card(folder, "lab/other").read_text()) == renamed
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["scores"]["fid"]["mean"] += 1
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert publish(folder, "--dry-run") == 0
+    said = {result.metric_type: result.metric_value for result in ModelCard.load(write_card(folder)).data.eval_results}
+    assert said["fid"] == round(metrics["scores"]["fid"]["mean"], 4)
+
+
+def body(card):
+    return card[: card.index("\n<!-- ncvqvae: ")]
 
 
 def test_what_a_person_wrote_into_the_card_stays_while_the_card_is_true(folder, capsys):
-    publish(folder, "--dry-run")
-    card = folder / "README.md"
+    card = write_card(folder)
     written = card.read_text().replace("## Limits", "## Limits\n\nTry it on a Monday.")
     written = written.replace("license: apache-2.0", "license: mit\nlanguage: en")
     card.write_text(written)
     assert publish(folder, "--dry-run") == 0 and card.read_text() == written
     assert "README.md: kept as it was edited" in capsys.readouterr().out
+    sent = card_of(folder, "org/ncvqvae-toy", load_checkpoint(folder).config)[0]
+    assert body(sent) == body(written) and "<!-- ncvqvae: edited, sha256 " in sent
+    card.write_text(sent)  # as publishing leaves it: it is still a person's
+    assert publish(folder, "--dry-run") == 0 and "kept as it was edited" in capsys.readouterr().out
     assert publish(folder, "--dry-run", repo_id="lab/other") == 2
     assert "lacks the line that loads lab/other; delete README.md" in capsys.readouterr().err
     (folder / "notes.md").write_text("Trained on a Sunday.")
     assert publish(folder, "--dry-run") == 2
-    assert "lacks the text of notes.md" in capsys.readouterr().err and card.read_text() == written
+    assert "lacks the text of notes.md" in capsys.readouterr().err and card.read_text() == sent
     (folder / "notes.md").unlink()
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics["scores"]["fid"]["mean"] += 1
@@ -149,8 +174,7 @@ def edited(pattern, replacement):
     ],
 )
 def test_a_card_that_was_edited_into_something_else_is_refused_in_one_line(folder, edit, message, capsys):
-    publish(folder, "--dry-run")
-    capsys.readouterr()
+    write_card(folder)
     edit(folder)
     written = (folder / "README.md").read_text()
     assert publish(folder, "--dry-run") == 2
@@ -166,10 +190,9 @@ def edit_code(folder):
 
 def other_weights(folder):
     file = folder / "model.safetensors"
-    save_file(
-        {name: (tensor * 0.5).to(tensor.dtype) for name, tensor in load_file(file).items()}, file, {"format": "pt"}
-    )
-    (folder / "model.sha256").unlink()
+    weights = {name: (tensor * 0.5).to(tensor.dtype) for name, tensor in load_file(file).items()}
+    save_file(weights, file, {"format": "pt"})
+    (folder / "model.sha256").write_text(sha256(file))
 
 
 def fewer_weights(folder):
@@ -206,6 +229,38 @@ def starting_from(checkpoint):
     return edit
 
 
+def recipe_of_another_run(folder):
+    recipe = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(recipe.replace("seed: 0", "seed: 1"))
+
+
+def other_scaler(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["tokenizer_config"]["std"] = [1000.0]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def saying(file, what, key=None):
+    """A text in a file, which an author may have left there without a thought."""
+
+    def edit(folder):
+        path = folder / file
+        if key:
+            path.write_text(json.dumps(json.loads(path.read_text()) | {key: what}))
+        else:
+            path.write_bytes((path.read_bytes() if path.exists() else b"") + f"\n# {what}\n".encode())
+
+    return edit
+
+
+def linked(name):
+    def edit(folder):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to("/etc/hostname")
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("change", "repo_id", "message"),
     [
@@ -228,6 +283,21 @@ def starting_from(checkpoint):
         (lambda folder: (folder / "recipe.yaml").unlink(), "org/name", "lacks recipe.yaml"),
         (lambda folder: (folder / "nearest.png").unlink(), "org/name", "lacks nearest.png"),
         (lambda folder: (folder / "config.json").unlink(), "org/name", "lacks config.json"),
+        (lambda folder: (folder / "model.sha256").unlink(), "org/name", "lacks model.sha256"),
+        (recipe_of_another_run, "org/name", "metrics.json was measured with another recipe.yaml"),
+        (other_scaler, "org/name", "metrics.json was measured with another config.json"),
+        (change("config.json", sampling_steps=1), "org/name", "metrics.json was measured with another config.json"),
+        (change("config.json", id2label={"0": "up", "1": "down"}), "org/name", "with another config.json"),
+        (change("config.json", label_shares=[0.99, 0.01]), "org/name", "with another config.json"),
+        (saying("config.json", "/home/alice/x", "_name_or_path"), "org/name", "config.json says '/home/alice/x'"),
+        (saying("metrics.json", "ncvqvae evaluate /data/x/y", "command"), "org/name", "metrics.json says '/data/x/y'"),
+        (saying("metrics.json", "python C:\\Users\\me\\a.py", "command"), "org/name", "metrics.json says 'C:"),
+        (saying("metrics.json", str(Path.home() / "series.csv"), "mine"), "org/name", "metrics.json says '"),
+        (saying("recipe.yaml", "as in /home/alice/mine.yaml"), "org/name", "says '/home/alice/mine.yaml'"),
+        (saying("notes.md", "see /Users/alice/notes"), "org/name", "says '/Users/alice/notes'"),
+        (saying("samples.png", "/home/alice/series.csv"), "org/name", "samples.png says '/home/alice/series.csv'"),
+        (linked("samples.png"), "org/name", "samples.png is a link"),
+        (linked("notes.md"), "org/name", "notes.md is a link"),
         (lambda folder: shutil.rmtree(folder), "org/name", "there is no folder"),
     ],
 )
@@ -253,6 +323,8 @@ def test_the_command_that_is_named_for_other_code_makes_the_folder_publishable_a
 def publish_there(hub, monkeypatch, capsys):
     """Publishes from this process, as one that knows this hub alone; returns the exit code and what is wrong."""
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
@@ -291,9 +363,7 @@ def test_what_goes_wrong_on_the_way_is_one_line_and_changes_nothing(hub, folder,
     assert publish_there(folder) == (0, "")
     before = sent(hub)
     other_weights(folder)
-    change("metrics.json", weights_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest())(
-        folder
-    )
+    change("metrics.json", weights_sha256=sha256(folder / "model.safetensors"))(folder)
     hub.add_repo("stranger/toy")
     hub.fail_next = "lfs"
     for repo_id, token, message in (
@@ -321,7 +391,7 @@ def test_what_goes_wrong_on_the_way_is_one_line_and_changes_nothing(hub, folder,
         code, said = publish_there(folder, repo_id=repo_id)
         assert code == 2 and message in said
     assert hub.commits("org/toy") == 2 and sent(hub) == before and ("model", "org/new") not in hub.repos
-    monkeypatch.setattr("ncvqvae.hub.publish.get_token", lambda: None)
+    monkeypatch.setattr("ncvqvae.hub.upload.get_token", lambda: None)
     assert "there is no token for the Hub" in publish_there(folder)[1]
 
 
@@ -358,6 +428,53 @@ def test_what_the_folder_no_longer_holds_is_deleted_there_and_what_is_not_ours_s
     ours = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sent(hub) == ours | {name: file.content for name, file in theirs.items()}
     assert hub.commits("org/toy") == 4
+
+
+def test_what_is_deleted_there_is_printed(hub, folder, publish_there, capsys):
+    publish_there(folder)
+    repo = hub.repos["model", "org/toy"]
+    repo.add_version(repo.at("main")[1] | {"old_code.py": File(b"")})
+    monkey = ["publish", str(folder), "--repo-id", "org/toy"]
+    assert main(monkey) == 0
+    assert "deleted there, as of an earlier version: old_code.py\n" in capsys.readouterr().out
+
+
+def test_a_card_that_was_edited_on_the_hub_is_not_overwritten(hub, folder, publish_there):
+    publish_there(folder)
+    repo = hub.repos["model", "org/toy"]
+    card = repo.at("main")[1]["README.md"].content
+    repo.add_version(repo.at("main")[1] | {"README.md": File(card.replace(b"## Limits", b"## Limits\n\nMine."))})
+    code, said = publish_there(folder)
+    assert code == 2 and "README.md of org/toy was edited on the Hub, and would be overwritten; take it over" in said
+    assert hub.commits("org/toy") == 3
+    (folder / "README.md").write_bytes(hub.files("org/toy")["README.md"])  # as the message says
+    assert publish_there(folder) == (0, "") and b"\n\nMine." in hub.files("org/toy")["README.md"]
+    (folder / "README.md").unlink()
+    assert publish_there(folder) == (0, "") and b"Mine." not in hub.files("org/toy")["README.md"]
+
+
+def test_a_commit_in_between_is_not_overwritten(hub, folder, publish_there, monkeypatch):
+    publish_there(folder)
+    (folder / "notes.md").write_text("Trained on a Sunday.")
+    repo, list_files = hub.repos["model", "org/toy"], HfApi.list_repo_files
+
+    def while_somebody_commits(*arguments, **options):
+        found = list_files(*arguments, **options)
+        repo.add_version(repo.at("main")[1] | {"LICENSE": File(b"mine")})
+        return found
+
+    monkeypatch.setattr(HfApi, "list_repo_files", while_somebody_commits)
+    code, said = publish_there(folder)
+    assert code == 2 and "someone else has changed org/toy meanwhile; try again" in said
+    assert hub.commits("org/toy") == 3 and hub.files("org/toy")["LICENSE"] == b"mine"
+
+
+@pytest.mark.parametrize("method", ["generate", "reconstruct"])
+def test_a_checkpoint_that_makes_values_that_are_not_finite_is_refused(folder, method, monkeypatch, capsys):
+    made = torch.full((4, 1, 40), torch.nan)
+    monkeypatch.setattr(MaskGITForTimeSeriesGeneration, method, lambda *_, **__: made)
+    assert publish(folder, "--dry-run") == (2 if method == "generate" else 0)
+    assert method != "generate" or "makes values that are NaN or infinite" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -64,11 +64,21 @@ class TokenizerOfBase(Stage1Tests, unittest.TestCase):
     fields = ANY_LENGTH
 
 
-class PreTrainingOfThesis(Stage1Tests, unittest.TestCase):
+class PreTrainingTests(Stage1Tests):
     all_model_classes = (NCVQVAEForPreTraining,)
+
+    @unittest.skip("not applicable: what the tokenizer's folder lacks is the projector, which is drawn anew by intent")
+    def test_correct_missing_keys(self):
+        pass
+
+
+class PreTrainingOfThesis(PreTrainingTests, unittest.TestCase):
     fields = TINY | {"ssl_objective": "vibcreg"}  # which has buffers of its own
 
+    @unittest.skip("not applicable: iterative norm keeps itself in float32, among layers of the projector that do not")
+    def test_keep_in_fp32_modules(self):
+        pass
 
-class PreTrainingOfBase(Stage1Tests, unittest.TestCase):
-    all_model_classes = (NCVQVAEForPreTraining,)
+
+class PreTrainingOfBase(PreTrainingTests, unittest.TestCase):
     fields = ANY_LENGTH

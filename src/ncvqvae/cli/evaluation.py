@@ -147,6 +147,7 @@ def _public(source: str) -> str:
 
 def _evaluate_zero_shot(options: argparse.Namespace, model: "Model", folder: Path) -> None:
     """Measures a tokenizer for all series on every set at hand, or on the one that is named."""
+    from ..evaluation.provenance import file_digests
     from ..evaluation.zero_shot import seen_sets, sets_at_hand, write_zero_shot, zero_shot
     from ..inference import find_checkpoint
     from ..runtime import digest
@@ -155,7 +156,8 @@ def _evaluate_zero_shot(options: argparse.Namespace, model: "Model", folder: Pat
     seen = seen_sets(Path(find_checkpoint(options.checkpoint)))
     names = [options.dataset] if options.dataset else sets_at_hand(archive)
     tokenizer: Any = getattr(model, "tokenizer", model)
-    facts = _facts(options, model) | {"tokenizer_sha256": digest(tokenizer.state_dict().values())}
+    own = file_digests(Path(find_checkpoint(options.checkpoint)), of_tokenizer=True)
+    facts = _facts(options, model) | own | {"tokenizer_sha256": digest(tokenizer.state_dict().values())}
     del facts["weights_sha256"]  # a prior may come later, and changes no figure
     rows = []
     for row in zero_shot(tokenizer, archive, fcn, names, seen):
@@ -168,16 +170,18 @@ def _evaluate_zero_shot(options: argparse.Namespace, model: "Model", folder: Pat
 
 def _facts(options: argparse.Namespace, model: "Model") -> dict[str, Any]:
     """What `metrics.json` says about the checkpoint and the command."""
-    import hashlib
     from datetime import UTC, datetime
 
+    from ..evaluation.provenance import file_digests
     from ..inference import find_checkpoint
+    from ..models.integrity import sha256
 
     checkpoint = Path(find_checkpoint(options.checkpoint))
     weights = checkpoint / "model.safetensors"
     return {
         "checkpoint": checkpoint.resolve().name,
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None,
+        "weights_sha256": sha256(weights) if weights.is_file() else None,
+        **file_digests(checkpoint),
         "created": datetime.now(UTC).date().isoformat(),
         "command": _command(options),
         "device": str(model.device),
@@ -193,7 +197,8 @@ def _command(options: argparse.Namespace) -> str:
     words = []
     for word in shlex.split(options.command_line):
         option, path = word.split("=", 1) if word.startswith("--") and "=" in word else ("", word)
-        words.append(f"{option}={shown.get(path, path)}" if option else shown.get(path, path))
+        name = shown.get(path, Path(path).name if Path(path).is_absolute() else path)
+        words.append(f"{option}={name}" if option else name)
     return shlex.join(words)
 
 

@@ -218,6 +218,7 @@ def add_demo(commands: Any) -> None:
     parser.set_defaults(run=demo)
     default = "$NCVQVAE_CHECKPOINT, or ncvqvae-gunPoint in this folder or in model_cards/ of the source"
     parser.add_argument("checkpoint", nargs="?", help=f"{CHECKPOINT} (default: {default})")
+    parser.add_argument("--allow-any", action="store_true", help="visitors may name any folder here, and any id")
     parser.add_argument("--port", type=int, metavar="N", help="the server's port (default: the first free from 7860)")
 
 
@@ -228,7 +229,7 @@ def demo(options: argparse.Namespace) -> None:
     if options.port is not None and not 1 <= options.port <= 65535:
         raise ValueError(f"a port lies in 1 to 65535, found {options.port}")
     silence_transformers()
-    build_demo(options.checkpoint).launch(server_port=options.port, **LAUNCH)
+    build_demo(options.checkpoint, allow_any=options.allow_any).launch(server_port=options.port, **LAUNCH)
 
 
 def _add_files(parser: argparse.ArgumentParser) -> None:

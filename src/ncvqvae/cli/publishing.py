@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from ..hub.publish import Sent
+    from ..hub.upload import Sent
 
 DATA_DIR = "folder of the archive (default: the package aeon provides the dataset)"
 
@@ -21,7 +21,7 @@ def add_publish(commands: Any) -> None:
     parser.set_defaults(run=publish)
     parser.add_argument("folder", help="folder of a checkpoint, evaluated with --out FOLDER")
     _add_repository(parser, "model repository")
-    parser.add_argument("--dry-run", action="store_true", help="check, write the card, and list the files to send")
+    parser.add_argument("--dry-run", action="store_true", help="check, and list the files to send; nothing is written")
 
 
 def publish(options: argparse.Namespace) -> None:
@@ -33,7 +33,8 @@ def publish(options: argparse.Namespace) -> None:
         raise ValueError(f"there is no folder {options.folder}")
     sent = publish_folder(options.folder, options.repo_id, options.private, options.dry_run)
     _print_sent(sent, options)
-    print(f"README.md: {'kept as it was edited' if sent.card_kept else 'written'}")
+    written = "would be written" if options.dry_run else "written"
+    print(f"README.md: {'kept as it was edited' if sent.card_kept else written}")
 
 
 def add_publish_data(commands: Any) -> None:
@@ -97,8 +98,11 @@ def _add_repository(parser: argparse.ArgumentParser, kind: str) -> None:
 
 
 def _print_sent(sent: "Sent", options: argparse.Namespace) -> None:
-    for name, file in sent.files.items():
-        print(f"  {name:<48}{file.stat().st_size / 1e6:>10.3f} MB")
+    for name, content in sent.files.items():
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        print(f"  {name:<48}{size / 1e6:>10.3f} MB")
+    for name in sent.deleted:
+        print(f"  deleted there, as of an earlier version: {name}")
     if not options.dry_run:
         print(f"published: {sent.address}")
         return

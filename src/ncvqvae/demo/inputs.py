@@ -15,12 +15,13 @@ from ..inference import load_model
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..runtime import first_line
+from .uploads import check_upload
 
 
 @lru_cache(maxsize=4)
 def load(checkpoint: str) -> MaskGITForTimeSeriesGeneration:
     """Loads the model as `load_model` does; raises `ValueError` for a name without a checkpoint."""
-    if not checkpoint.strip():
+    if not isinstance(checkpoint, str) or not checkpoint.strip():
         raise ValueError("name a checkpoint: a folder, or an id on the Hub")
     return load_model(MaskGITForTimeSeriesGeneration, checkpoint.strip())
 
@@ -41,7 +42,7 @@ def real_series(dataset: str | None) -> tuple[tuple[Tensor, Tensor | None] | Non
 
 
 def read_given(
-    file: str | None, text: str, options: Mapping[str, Any], channels: int, length: int
+    file: str | None, text: str | None, options: Mapping[str, Any], channels: int, length: int
 ) -> tuple[Tensor, list[str] | None, str]:
     """Series `(series, channels, length)` from a file or a text, with their labels, and what was read of the file.
 
@@ -51,12 +52,13 @@ def read_given(
     Raises:
         ValueError: for neither or both of them, for an input without series, or series of another shape.
     """
-    how, read = arguments(options), ""
+    how, read, text = arguments(options), "", text or ""
     if file and text.strip():
         raise ValueError("give a file or numbers, not both")
     if how and not file:
         raise ValueError(f"{spelled(next(iter(how)))} is for a file: upload one")
     if file:
+        check_upload(file)
         try:
             values, labels, read = read_series(file, **how)
         except ValueError as error:

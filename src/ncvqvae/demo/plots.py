@@ -1,6 +1,6 @@
 """The pictures of the app. Each function returns one figure; of several channels the first is drawn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from colorsys import hsv_to_rgb
 
 import numpy as np
@@ -17,7 +17,7 @@ MOST_NUMBERS = 200  # a grid with more cells shows no numbers
 Labelled = tuple[Tensor, Tensor | None]  # series `(series, channels, length)` and their classes `(series,)`
 
 
-def series_figure(generated: Labelled, real: Labelled | None, names: Sequence[str]) -> Figure:
+def series_figure(generated: Labelled, real: Labelled | None, names: Mapping[int, str]) -> Figure:
     """Generated series over real ones, a panel for each class that was generated."""
     labels = generated[1]
     classes = [None] if labels is None else labels.unique().tolist()
@@ -37,7 +37,7 @@ def series_figure(generated: Labelled, real: Labelled | None, names: Sequence[st
             axis.plot([], color=colour, alpha=alpha, label="real, training split" if kind == "real" else kind)
             share = f"{MOST_SERIES} of " * (len(chosen) > MOST_SERIES)
             counts.append(f"{share}{len(chosen)} {kind}")
-        class_name = "" if label is None else f"class {names[label]}: "
+        class_name = f"class {names[label]}: " if label in names else ""
         _label(axis, class_name + ", ".join(reversed(counts)), "sample", "value")
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()

@@ -17,7 +17,7 @@ or a single value; npz holds an array `values`. The CSV that *Generate* makes is
 READING = """How the file is read, if its columns do not say it. The options are those of the command line."""
 
 
-def reconstruct_tab(chosen: gr.Textbox) -> None:
+def reconstruct_tab(chosen: gr.components.Component) -> None:
     """Builds the tab for the checkpoint that is chosen."""
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
@@ -35,7 +35,7 @@ def reconstruct_tab(chosen: gr.Textbox) -> None:
             csv = gr.File(label="Reconstructed series (CSV)", height=120)
     inputs, outputs = [chosen, file, text, *options], [said, *pictures, csv]
     shown = {"show_progress_on": pictures[0], "scroll_to_output": True}
-    button.click(reconstruct, inputs, outputs, api_name="reconstruct", **shown)
+    button.click(reconstruct, inputs, outputs, api_name="reconstruct", concurrency_id="reconstruct", **shown)
 
 
 def _option(name: str) -> gr.components.Component:
@@ -51,11 +51,11 @@ def _option(name: str) -> gr.components.Component:
 
 
 @GPU
-@messages()
+@messages
 def reconstruct(
     checkpoint: str,
     file: str | None = None,
-    text: str = "",
+    text: str | None = "",
     label_column: str = "",
     id_column: str = "",
     time_column: str = "",

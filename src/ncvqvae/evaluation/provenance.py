@@ -10,7 +10,15 @@ Series of the user's own are described by `metrics["data"]`; sets of the archive
 - `reading`: the options that say how the files are read, by name.
 """
 
+import hashlib
+import json
 import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..models.integrity import CONFIG, read_json
 
 
 JUDGED_BY = {
@@ -21,6 +29,49 @@ learned from them, but they may have chosen how the model samples.""",
 themselves: these figures are of training series, and do not say how the model does on new ones.""",
 }
 OWN_UNITS = "Series are compared as the checkpoint's scaler scales them: training series have mean 0 and variance 1."
+
+
+# Of a configuration, what changes without the model: the version that wrote it, the code beside it, where it was.
+NO_SETTINGS = ("transformers_version", "auto_map", "_name_or_path")
+OF_THE_PRIOR = ("prior", "code_temperature", "choose_sampling")  # how keys of a recipe begin
+
+
+def file_digests(folder: Path, of_tokenizer: bool = False) -> dict[str, str | None]:
+    """The SHA-256 of what the figures of a checkpoint depend on beside its weights: configuration and recipe.
+
+    They are of what the files say, not of how it is written; a checkpoint that the training started from counts by
+    its last name, since it is another folder elsewhere. With `of_tokenizer` they leave out what is the prior's. A file
+    that is not there has `None`.
+
+    Raises:
+        ValueError: for a configuration or a recipe that cannot be read.
+    """
+    config = read_json(folder / CONFIG) if (folder / CONFIG).exists() else None
+    try:
+        recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        recipe = None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{folder / 'recipe.yaml'} is not YAML ({' '.join(str(error).split())})") from None
+    if of_tokenizer and config is not None:
+        config = config.get("tokenizer_config", config)
+    if isinstance(recipe, dict):
+        left_out = OF_THE_PRIOR if of_tokenizer else ()
+        recipe = {key: value for key, value in recipe.items() if not str(key).startswith(left_out)}
+        recipe["start"] = Path(str(recipe.get("start"))).name
+    return {"config_sha256": _digest(_settings(config)), "recipe_sha256": _digest(recipe)}
+
+
+def _settings(config: Any) -> Any:
+    if not isinstance(config, dict):
+        return config
+    return {key: _settings(value) for key, value in config.items() if key not in NO_SETTINGS}
+
+
+def _digest(content: Any) -> str | None:
+    if content is None:
+        return None
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def judged_by(metrics: dict) -> str:

@@ -1,7 +1,6 @@
 """Model cards. Every figure comes from the `metrics.json` of `ncvqvae evaluate`; nobody types one."""
 
 import json
-import re
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -13,16 +12,19 @@ from ..evaluation.provenance import reproduction
 from ..evaluation.report import headline_table, headlines, legend, verdicts
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
-from ..runtime import one_line, whole_file
+from ..runtime import one_line
 from .base_card import check_base_card, is_base, render_base_card
 from .origin import again, origin_fields
+from .stamp import is_written, stamped
 
 
 TASK = "time-series-generation"
 TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
-NEEDED: tuple[str, ...] = ("checkpoint", "weights_sha256", "dataset", "seeds", "sizes", "network")  # of metrics.json
+DIGESTS = ("config_sha256", "recipe_sha256")
+# What `metrics.json` must hold.
+NEEDED: tuple[str, ...] = ("checkpoint", "weights_sha256", *DIGESTS, "dataset", "seeds", "sizes", "network")
 NEEDED += ("scores", "not_measured", "published")
-NEEDED_OF_BASE = ("checkpoint", "tokenizer_sha256", "command", "zero_shot")
+NEEDED_OF_BASE = ("checkpoint", "tokenizer_sha256", *DIGESTS, "command", "zero_shot")
 PICTURES = ("samples.png", "nearest.png")
 # What the card says about an id without an organisation.
 BARE_NAME = """`$name` is a folder of that name in the working directory, such as the one in `model_cards/` of the
@@ -31,29 +33,28 @@ source. On the Hub the id is `<organisation>/$name`, whoever publishes it.
 """
 
 
-def write_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfig) -> bool:
-    """Writes `README.md`, or keeps one that a person has edited; returns whether it was kept.
+def card_of(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfig) -> tuple[str, bool]:
+    """The card that is published: one of the folder's figures, or the folder's own, if a person has edited it.
+
+    The second is whether it is the folder's own. What only this package has written is no edit, whatever has been
+    measured since.
 
     Raises:
         ValueError: for a folder that no card can be made from, or an edited card that contradicts the folder.
     """
     file, text = folder / "README.md", render_card(folder, repo_id, config)
-    if file.is_file():
-        found = file.read_text()
-        named = re.search(r'from_pretrained\("([^"]+)"\)', found)
-        if not named or found != render_card(folder, named[1], config):
-            if is_base(config):
-                check_base_card(found, folder)
-            else:
-                check_card(found, folder, repo_id, config)
-            return True
-    with whole_file(file) as partial:
-        partial.write_text(text)
-    return False
+    found = file.read_text() if file.is_file() else None
+    if found is None or is_written(found):
+        return text, False
+    if is_base(config):
+        check_base_card(found, folder)
+    else:
+        check_card(found, folder, repo_id, config)
+    return stamped(found, edited=True), True
 
 
 def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfig) -> str:
-    """The card of a checkpoint's folder, which holds `metrics.json`, `recipe.yaml` and pictures.
+    """The card of a checkpoint's folder, which holds `metrics.json`, `recipe.yaml` and pictures, with its digest.
 
     The optional `notes.md` becomes part of the card. An id without an organisation is a folder's name.
 
@@ -64,7 +65,7 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfi
     name = repo_id.split("/")[-1]
     bare_name = "" if "/" in repo_id else Template(BARE_NAME).substitute(name=name)
     if is_base(config):
-        return render_base_card(folder, repo_id, config, bare_name)
+        return stamped(render_base_card(folder, repo_id, config, bare_name))
     fields = _fields(folder, repo_id, config) | {"name": name, "bare_name": bare_name}
     data = ModelCardData(
         license="apache-2.0",
@@ -75,7 +76,7 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfi
         base_model=_recipe(folder).get("start"),
     )
     body = Template(resources.files(__package__).joinpath("model_card.md").read_text()).substitute(fields)
-    return f"---\n{data.to_yaml()}\n---\n\n{body}"
+    return stamped(f"---\n{data.to_yaml()}\n---\n\n{body}")
 
 
 def check_card(card: str, folder: Path, repo_id: str, config: MaskGITConfig) -> None:

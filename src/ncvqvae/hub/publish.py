@@ -1,46 +1,20 @@
 """Publishing on the Hugging Face Hub: checkpoints with a card of real figures, datasets, and the Space."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from fnmatch import fnmatch
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 import yaml
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, DatasetCard, HfApi, SpaceCard, get_token
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import httpx, validate_repo_id
-from transformers.dynamic_module_utils import get_relative_imports
+from huggingface_hub import DatasetCard, HfApi, SpaceCard
 
 from ..data.synthetic import synthetic_dataset
-from ..inference import BASE, load_checkpoint
-from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
-from ..models.modeling_ncvqvae import NCVQVAEModel
-from ..runtime import digest, one_line
-from .base_card import is_base
-from .card import read_metrics, write_card
-from .origin import again
-
-
-PACKAGE_FOLDER = Path(__file__).parents[1]
-# The files of a checkpoint's folder that are sent.
-WANTED: tuple[str, ...] = ("README.md", "config.json", "model.safetensors", "model.sha256", "recipe.yaml")
-WANTED += ("metrics.json", "pretraining.json", "notes.md", "report.md", "*.py", "*.png")
-# The files of an app's folder, and of this package, that are sent.
-APP = ("README.md", "requirements.txt", "packages.txt", "*.py")
-PACKAGE = ("*.py", "*.md", "*.json")
-
-
-class Sent(NamedTuple):
-    """The files by their names on the Hub; the address of the commit, or of the repository if nothing was sent."""
-
-    files: dict[str, Path]
-    address: str
-    card_kept: bool = False  # because a person has edited it
+from ..inference import BASE
+from ..runtime import one_line, whole_file
+from .card import card_of
+from .checks import PACKAGE_FOLDER, check_checkpoint, check_measured, check_public
+from .stamp import stamped
+from .upload import APP, CARD, PACKAGE, WANTED, Sent, check_repo_id, chosen, create, explained, matches, send
 
 
 def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
@@ -51,30 +25,25 @@ def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bo
         repo_id: `organisation/name`; it is created where it does not exist. Files of an earlier version that the
             folder no longer holds are deleted there.
         private: create a private repository; the default is the organisation's. An existing repository is not changed.
-        dry_run: check and write the card, but send nothing.
+        dry_run: check, but write and send nothing.
 
     Raises:
-        ValueError: for a folder that is no whole checkpoint of ours, was changed, or has no figures of its weights;
-            for a name that the Hub does not take, or a public one with `private`; for no token, right or network.
+        ValueError: for a folder that is no whole checkpoint of ours, was changed, has no figures of its weights, or
+            says where something lies on this machine; for a name that the Hub does not take, or a public one with
+            `private`; for a card that was edited there meanwhile; for no token, right or network.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
-    kept = write_card(folder, repo_id, check_checkpoint(folder).config)
-    files = _chosen(folder, WANTED)
+    model = check_checkpoint(folder)
+    card, kept = card_of(folder, repo_id, model.config)
+    check_measured(folder, model)
+    files = chosen(folder, WANTED) | {CARD: card.encode()}
+    check_public(files)
     if dry_run:
         return Sent(files, f"{HfApi().endpoint}/{repo_id}", kept)
-    return Sent(files, _send(files, repo_id, private), kept)
-
-
-def check_repo_id(repo_id: str) -> None:
-    """Raises `ValueError` for an id that is not `organisation/name`."""
-    try:
-        validate_repo_id(repo_id)
-        named = "/" in repo_id
-    except HFValidationError:
-        named = False
-    if not named:
-        raise ValueError(f"a repository's id is organisation/name, such as my-lab/ncvqvae-fordA; found {repo_id!r}")
+    with whole_file(folder / CARD) as partial:
+        partial.write_text(card)
+    return send(files, repo_id, private, card_kept=kept)
 
 
 def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, private: bool = False) -> str:
@@ -87,8 +56,8 @@ def publish_data(name: str, repo_id: str, data_dir: str | Path | None = None, pr
 
     check_repo_id(repo_id)
     dataset = load_ucr(name, data_dir)
-    with _explained(repo_id) as api:
-        _create(api, repo_id, private, "dataset")
+    with explained(repo_id) as api:
+        create(api, repo_id, private, "dataset")
         dataset.push_to_hub(repo_id, config_name=name, commit_message=f"{name} of the UCR archive")
         card = DatasetCard.load(repo_id)
         if not card.text.strip():  # the first configuration
@@ -108,8 +77,8 @@ def publish_synthetic(num_series: int, seed: int, recipe: dict[str, Any], repo_i
     """
     check_repo_id(repo_id)
     dataset = synthetic_dataset(num_series, seed)
-    with _explained(repo_id) as api:
-        _create(api, repo_id, private, "dataset")
+    with explained(repo_id) as api:
+        create(api, repo_id, private, "dataset")
         dataset.push_to_hub(repo_id, config_name="synthetic", commit_message=f"{num_series} synthetic series")
         card = DatasetCard.load(repo_id)
         text = Template(resources.files(__package__).joinpath("synthetic_card.md").read_text())
@@ -135,16 +104,20 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
     # A checkpoint may be a link to a folder elsewhere, which `rglob` would not enter.
     checkpoints = [config.parent for config in sorted(folder.glob("*/config.json"))]
     for checkpoint in checkpoints:
-        check_checkpoint(checkpoint)
-    files = _chosen(folder, APP)
+        model = check_checkpoint(checkpoint)
+        if (checkpoint / "metrics.json").is_file():
+            check_measured(checkpoint, model)
+    files = chosen(folder, APP)
     for path in sorted(PACKAGE_FOLDER.rglob("*")):
-        if path.is_file() and _matches(path.name, PACKAGE) and BASE not in path.parts:
+        if path.is_file() and matches(path.name, PACKAGE) and BASE not in path.parts:
             files[f"ncvqvae/{path.relative_to(PACKAGE_FOLDER).as_posix()}"] = path
     for checkpoint in checkpoints:
-        files |= _chosen(checkpoint, WANTED, f"{checkpoint.name}/")
+        files |= chosen(checkpoint, WANTED, f"{checkpoint.name}/")
+    files[CARD] = stamped((folder / CARD).read_text()).encode()
+    check_public(files)
     if dry_run:
         return Sent(files, f"{HfApi().endpoint}/spaces/{repo_id}")
-    return Sent(files, _send(files, repo_id, private, "space"))
+    return send(files, repo_id, private, "space")
 
 
 def _check_space(folder: Path) -> None:
@@ -158,131 +131,3 @@ def _check_space(folder: Path) -> None:
         raise ValueError(f"the metadata at the head of {card} cannot be read: {one_line(error)}") from None
     if sdk != "gradio":
         raise ValueError(f"{card} does not say `sdk: gradio` at its head")
-
-
-def _chosen(folder: Path, wanted: Sequence[str], prefix: str = "") -> dict[str, Path]:
-    return {prefix + path.name: path for path in sorted(folder.iterdir()) if _matches(path.name, wanted)}
-
-
-def _matches(name: str, wanted: Sequence[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in wanted)
-
-
-def _send(files: dict[str, Path], repo_id: str, private: bool, kind: str = "model") -> str:
-    with _explained(repo_id) as api:
-        _create(api, repo_id, private, kind)
-        there = api.list_repo_files(repo_id, repo_type=kind)
-        # upload_folder may make several commits: a reader could see new figures beside old weights.
-        changes = [CommitOperationAdd(name, path) for name, path in files.items()]
-        changes += [CommitOperationDelete(name) for name in _stale(there, kind) if name not in files]
-        message = f"{repo_id.split('/')[-1]}: {len(files)} files"
-        return api.create_commit(repo_id, changes, commit_message=message, repo_type=kind).commit_url
-
-
-def _stale(there: Sequence[str], kind: str) -> list[str]:
-    """The files of a repository that may be left over from an earlier version, whose code would still be imported."""
-    paths = [PurePosixPath(name) for name in there]
-    wanted = {PurePosixPath(): WANTED}
-    if kind == "space":
-        wanted = {path.parent: WANTED for path in paths if path.name == "config.json"}
-        wanted |= {path.parent: PACKAGE for path in paths if path.parts[0] == "ncvqvae"} | {PurePosixPath(): APP}
-    return [str(path) for path in paths if _matches(path.name, wanted.get(path.parent, ()))]
-
-
-def _create(api: HfApi, repo_id: str, private: bool, kind: str) -> None:
-    """Creates the repository unless it exists. It asks first, because a 409 of creation may mean other things too."""
-    try:
-        found = api.repo_info(repo_id, repo_type=kind)
-    except RepositoryNotFoundError:
-        try:
-            sdk = "gradio" if kind == "space" else None
-            # `None` takes the organisation's default.
-            api.create_repo(repo_id, private=private or None, repo_type=kind, space_sdk=sdk)
-        except HfHubHTTPError as error:
-            if error.response.status_code != 409:
-                raise
-            taken = f"the name {repo_id} is taken, by what this token may not see; choose another"
-            raise ValueError(f"{taken} (the Hub says: {_said(error)})") from None
-        return
-    if private and not found.private:
-        remedy = "make it private in its settings on the Hub, or choose another name"
-        raise ValueError(f"{repo_id} exists and is public, and --private makes only new ones private; {remedy}")
-
-
-def _said(error: HfHubHTTPError) -> str:
-    return " ".join((error.server_message or str(error)).split())
-
-
-@contextmanager
-def _explained(repo_id: str) -> Iterator[HfApi]:
-    """A client of the Hub; errors of Hub and network become a `ValueError` of one line."""
-    if get_token() is None:
-        raise ValueError("there is no token for the Hub; run hf auth login, or set HF_TOKEN")
-    api = HfApi()
-    reasons = {
-        401: f"the token is refused: it is wrong, has expired, or may not see {repo_id}; run hf auth login",
-        403: f"this token may not write to {repo_id}: the name is someone else's, or the token is for reading only",
-        404: f"there is no {repo_id}, or this token may not see it",
-        409: f"someone else is writing to {repo_id}; try again",
-    }
-    try:
-        yield api
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else None
-        reason = reasons.get(status, f"the Hub refused {repo_id}")
-        raise ValueError(reason if status in (401, 404) else f"{reason} (the Hub says: {_said(error)})") from None
-    except httpx.RequestError as error:
-        raise ValueError(f"the Hub at {api.endpoint} cannot be reached: {error}") from None
-    except RuntimeError as error:  # raised by the upload of a large file
-        raise ValueError(f"the upload failed, and {repo_id} is as it was: {error}") from None
-
-
-def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEModel:
-    """Loads the checkpoint and generates, and reconstructs with one for all series.
-
-    Raises:
-        ValueError: unless it is the one that was trained and measured.
-    """
-    model = load_checkpoint(folder)  # compares the weights with their SHA-256
-    if isinstance(model, NCVQVAEModel) and model.config.length is not None:
-        raise ValueError(f"{folder} is a tokenizer without a prior; train the prior: ncvqvae finetune --stage prior")
-    _check_code(folder, getattr(model.config, "auto_map", None) or {})
-    if (folder / "metrics.json").is_file():
-        metrics = read_metrics(folder, model.config)
-        if is_base(model.config):  # the figures are those of its tokenizer
-            same = metrics["tokenizer_sha256"] == digest(getattr(model, "tokenizer", model).state_dict().values())
-        else:
-            weights = (folder / "model.safetensors").read_bytes()
-            same = metrics["weights_sha256"] == hashlib.sha256(weights).hexdigest()
-        if not same:
-            raise ValueError(f"{folder}/metrics.json was measured with other weights; {again(folder, model.config)}")
-    generator = torch.Generator(model.device).manual_seed(0)
-    made = []
-    if is_base(model.config):
-        made.append(model.reconstruct(torch.randn(4, 1, 100, generator=generator, device=model.device)))
-    if isinstance(model, MaskGITForTimeSeriesGeneration):
-        labels = model.config.id2label[0] if model.config.sets else None
-        made.append(model.generate(4, labels, generator=generator))
-    if not all(part.isfinite().all() for part in made):
-        raise ValueError(f"{folder} makes values that are NaN or infinite; train it again")
-    return model
-
-
-def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
-    """Raises `ValueError` unless the folder holds this package's code, whole and unchanged: strangers run it."""
-    remedy = f"write the code of this version there with python -m ncvqvae.hub.refresh {folder}"
-    for file in sorted(folder.glob("*.py")):
-        ours = PACKAGE_FOLDER / "models" / file.name
-        if not ours.is_file():
-            raise ValueError(f"{file} is not part of ncvqvae: remove it")
-        if file.read_bytes() != ours.read_bytes():
-            raise ValueError(f"{file} differs from the installed ncvqvae; {remedy}")
-    if not {"AutoConfig", "AutoModel"} <= auto_map.keys():
-        raise ValueError(f"{folder}/config.json has no auto_map that says which code loads it; {remedy}")
-    waiting, known = {target.split(".")[0] for target in auto_map.values()}, set()
-    while waiting:
-        name = waiting.pop()
-        known.add(name)
-        if not (folder / f"{name}.py").is_file():
-            raise ValueError(f"{folder} lacks {name}.py, without which nobody can load it; {remedy}")
-        waiting |= set(get_relative_imports(folder / f"{name}.py")) - known

@@ -1,7 +1,9 @@
 """Updates folders of checkpoints to this version of the package: `python -m ncvqvae.hub.refresh FOLDER ...`.
 
 It writes the code beside the weights anew, and renders card and report from `metrics.json`. Weights, figures and
-pictures do not change. `make cards` does this for every shipped checkpoint.
+pictures do not change. Figures of a version that did not yet note which configuration and recipe they are of get the
+digests of those that are there, and places on the machine that wrote a file are left out of it. `make cards` does
+this for every shipped checkpoint.
 """
 
 import json
@@ -12,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..evaluation.pictures import CAPTIONS
+from ..evaluation.provenance import file_digests
 from ..evaluation.report import render
 from ..evaluation.zero_shot import render_zero_shot
 from ..inference import load_checkpoint
 from ..runtime import first_line, user_errors, whole_file
 from .base_card import is_base
-from .card import render_card
+from .card import DIGESTS, render_card
 
 
 def refresh(folder: Path) -> None:
@@ -39,13 +42,11 @@ def refresh(folder: Path) -> None:
         for name in sorted(code):
             with whole_file(folder / name) as partial:
                 shutil.copyfile(Path(saved) / name, partial)
-        config, new = (json.loads((place / "config.json").read_text()) for place in (folder, Path(saved)))
-        if config.get("auto_map") != new["auto_map"]:  # the names of the code that loads it
-            with whole_file(folder / "config.json") as partial:
-                partial.write_text(json.dumps(config | {"auto_map": new["auto_map"]}, indent=2, sort_keys=True) + "\n")
+        names = json.loads((Path(saved) / "config.json").read_text())["auto_map"]  # of the code that loads it
+    _refresh_config(folder / "config.json", names)
     if not (folder / "metrics.json").is_file():
         return
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = _refresh_metrics(folder, is_base(model.config))
     if is_base(model.config):
         report = render_zero_shot(metrics)
     else:
@@ -54,6 +55,30 @@ def refresh(folder: Path) -> None:
     for name, text in texts.items():
         with whole_file(folder / name) as partial:
             partial.write_text(text)
+
+
+def _refresh_config(file: Path, names: dict[str, str]) -> None:
+    """Writes the names of the code, and leaves out where stage 1 was loaded from."""
+    config = json.loads(file.read_text())
+    new = config | {"auto_map": names}
+    for part in (new, new.get("tokenizer_config") or {}):
+        part.pop("_name_or_path", None)
+    if new != json.loads(file.read_text()):
+        with whole_file(file) as partial:
+            partial.write_text(json.dumps(new, indent=2) + "\n")
+
+
+def _refresh_metrics(folder: Path, base: bool) -> dict:
+    """Adds the digests that an earlier version did not write; names the evaluation network without its folder."""
+    file = folder / "metrics.json"
+    metrics = json.loads(file.read_text())
+    new = metrics if metrics.keys() & DIGESTS else metrics | file_digests(folder, base)
+    if network := metrics.get("network"):
+        new = new | {"network": network | {"file": Path(network["file"]).name}}
+    if new != metrics:
+        with whole_file(file) as partial:
+            partial.write_text(json.dumps(new, indent=1) + "\n")
+    return new
 
 
 def main(folders: Sequence[str]) -> int:

@@ -107,6 +107,7 @@ class MaskGITConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         for config in (self, self.tokenizer_config):
             check_attention(config)
+        self.tokenizer_config.name_or_path = ""  # else where stage 1 was loaded from would be saved, and published
         if unnamed := [name for name in self.id2label.values() if not isinstance(name, str)]:
             raise ValueError(f"id2label must name each class by a text, found {unnamed[0]!r}")
         if self.label_shares is None and self.id2label:

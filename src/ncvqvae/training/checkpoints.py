@@ -141,8 +141,10 @@ class Checkpoints:
         try:
             _check_sums(path)
             history = _history((path / HISTORY).read_text(), _step_of(path))
-            load_model(self.model, path / WEIGHTS, device=str(self.accelerator.device))
-            self._restore(load_file(path / OPTIMIZER, str(self.accelerator.device)))
+            device = self.accelerator.device
+            where = "cpu" if device.type == "cpu" else str(device)  # safetensors does not know the cpu:0 of several
+            load_model(self.model, path / WEIGHTS, device=where)
+            self._restore(load_file(path / OPTIMIZER, where))
         except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
             history, damage = None, one_line(error)
         main, good = self.accelerator.is_main_process, history is not None
