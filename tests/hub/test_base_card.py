@@ -21,8 +21,10 @@ from ncvqvae.cli.__main__ import main
 from ncvqvae.data.series import series_dataset
 from ncvqvae.evaluation.zero_shot import render_zero_shot
 from ncvqvae.hub.card import render_card
-from ncvqvae.hub.publish import WANTED, check_checkpoint
+from ncvqvae.hub.checks import check_checkpoint
+from ncvqvae.hub.publish import publish as publish_checkpoint
 from ncvqvae.hub.refresh import main as refresh
+from ncvqvae.hub.upload import CARD, WANTED
 from ncvqvae.training.pretraining import pretrain
 from ncvqvae.training.prior_pretraining import pretrain_prior
 
@@ -81,9 +83,13 @@ def publish(folder):
     return main(["publish", str(folder), "--repo-id", "my-lab/ncvqvae-tiny", "--dry-run"])
 
 
+def card_that_would_go_up(folder):
+    return publish_checkpoint(folder, "my-lab/ncvqvae-tiny", dry_run=True).files[CARD].decode()
+
+
 def test_the_card_says_what_the_model_has_seen_and_what_it_reaches(folder, capsys):
     assert publish(folder) == 0 and "pretraining.json" in capsys.readouterr().out
-    card, row = (folder / "README.md").read_text(), json.loads((folder / "metrics.json").read_text())["zero_shot"][0]
+    card, row = card_that_would_go_up(folder), json.loads((folder / "metrics.json").read_text())["zero_shot"][0]
     assert "| GunPoint | 20 | 40 |" in card and "| waves | 2 | 70 to 90 |" in card
     assert f"| GunPoint | 150 | 20 | {row['reconstruction_error']:.4f} |" in card
     assert "**seen in pre-training**" in card and "left out" not in card.split("## What it has seen")[0]
@@ -91,8 +97,7 @@ def test_the_card_says_what_the_model_has_seen_and_what_it_reaches(folder, capsy
 
 
 def test_a_base_with_a_prior_has_a_card_that_says_what_it_generates(measured, with_prior):
-    assert publish(with_prior) == 0
-    card = (with_prior / "README.md").read_text()
+    card = card_that_would_go_up(with_prior)
     assert 'model.generate(16, labels="waves/fast")' in card and "It knows 1 sets: waves." in card
     figures = [json.loads((folder / "metrics.json").read_text())["zero_shot"] for folder in (measured, with_prior)]
     assert figures[0] == figures[1]  # they are the tokenizer's
@@ -114,10 +119,8 @@ def test_the_report_and_the_card_are_written_anew_by_refresh(folder):
 
 
 def test_an_edited_card_is_kept_while_its_tables_are_there(folder, capsys):
-    assert publish(folder) == 0
     card = folder / "README.md"
-    card.write_text(card.read_text() + "\nA person wrote this.\n")
-    capsys.readouterr()
+    card.write_text(card_that_would_go_up(folder) + "\nA person wrote this.\n")
     assert publish(folder) == 0 and "kept as it was edited" in capsys.readouterr().out
     card.write_text(card.read_text().replace("| waves | 2 |", "| waves | 3 |"))
     assert publish(folder) == 2 and "lacks the table of pretraining.json" in capsys.readouterr().err

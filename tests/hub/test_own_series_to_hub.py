@@ -16,7 +16,8 @@ from ncvqvae.data.own_series import load_series
 from ncvqvae.data.training_split import split_series
 from ncvqvae.evaluation.evaluator import evaluate
 from ncvqvae.evaluation.fcn import evaluation_network
-from ncvqvae.hub.publish import WANTED
+from ncvqvae.hub.publish import publish
+from ncvqvae.hub.upload import CARD
 from ncvqvae.inference import load_checkpoint
 from ncvqvae.training.run_folder import save
 
@@ -153,16 +154,11 @@ def test_a_cached_network_is_of_the_same_series_and_classes_or_trained_anew(monk
 
 def test_no_file_that_is_sent_says_where_the_series_lie(trained, tested, plain):
     for name in ("ncvqvae-mine", "ncvqvae-plain"):
-        assert run("publish", trained / name, "--repo-id", f"lab/{name}", "--dry-run") == 0
-        texts = [
-            path
-            for pattern in WANTED
-            for path in (trained / name).glob(pattern)
-            if path.suffix in (".md", ".json", ".yaml")
-        ]
+        files = publish(trained / name, f"lab/{name}", dry_run=True).files
+        texts = {path: file for path, file in files.items() if path.endswith((".md", ".json", ".yaml"))}
         assert len(texts) == 5
-        for path in texts:
-            assert str(trained.parent) not in path.read_text(), path
+        for path, file in texts.items():
+            assert str(trained.parent).encode() not in (file if isinstance(file, bytes) else file.read_bytes()), path
     command = "ncvqvae evaluate ncvqvae-mine --data mine.csv --test later.csv --label-column kind --out ncvqvae-mine"
     assert tested[0]["command"].startswith("ncvqvae evaluate ncvqvae-mine --data mine.csv")
     assert f"`{command} --seeds 1`" in tested[1]
@@ -170,8 +166,7 @@ def test_no_file_that_is_sent_says_where_the_series_lie(trained, tested, plain):
 
 def test_the_card_says_what_was_trained_on_what_how_good_it_is_and_how_to_load_it(trained, tested):
     folder = trained / "ncvqvae-mine"
-    assert run("publish", folder, "--repo-id", "lab/ncvqvae-mine", "--dry-run") == 0
-    card = ModelCard.load(folder / "README.md")
+    card = ModelCard(publish(folder, "lab/ncvqvae-mine", dry_run=True).files[CARD].decode())
     text = " ".join(card.text.split())
     assert "**mine.csv**, its author's own data: 96 series of 24 samples, 2 classes (fast 50%, slow 50%)." in text
     assert "`ncvqvae train --data mine.csv --label-column kind --recipe recipe.yaml`" in text
@@ -187,8 +182,7 @@ def test_the_card_says_what_was_trained_on_what_how_good_it_is_and_how_to_load_i
 
 def test_the_card_of_series_without_classes_speaks_of_none(trained, plain):
     folder = trained / "ncvqvae-plain"
-    assert run("publish", folder, "--repo-id", "lab/ncvqvae-plain", "--dry-run") == 0
-    card = ModelCard.load(folder / "README.md")
+    card = ModelCard(publish(folder, "lab/ncvqvae-plain", dry_run=True).files[CARD].decode())
     assert "24 samples, without classes" in card.text and "generate(num_samples=8)" in card.text
     assert "given a class" not in card.text and "nearest.png" not in card.text and "not take generated" in card.text
     assert {one.metric_type for one in card.data.eval_results} >= {"minirocket_fid", "test_reconstruction_error"}

@@ -158,5 +158,5 @@ MUTANTS = [
     # the app
     ("demo/inputs.py", "        check_upload(file)\n", "", STRANGERS),
     ("demo/app.py", "(name in served or allow_any)", "True", STRANGERS),
-    ("demo/limits.py", "math.isfinite(value) and ", "", STRANGERS),
+    ("demo/limits.py", "        and math.isfinite(value)\n", "", STRANGERS),
 ]

@@ -1,6 +1,7 @@
-"""Whether tests notice faults: `python tests/mutation/run.py [FROM [TO]]` puts each of `MUTANTS` into a copy.
+"""Whether tests notice faults: `python tests/mutation/run.py [FROM [TO]]`. No part of pytest.
 
-Each runs its tests until the first fails. It prints the survivors, and the share that was caught. No part of pytest.
+It puts each of `MUTANTS` into a copy of the package, and runs its tests until the first fails. It prints the survivors
+and the share that was caught.
 """
 
 import os

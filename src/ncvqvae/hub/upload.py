@@ -19,7 +19,7 @@ from .stamp import has_stamp, is_ours, same
 CARD = "README.md"
 # The files of a checkpoint's folder that are sent.
 WANTED: tuple[str, ...] = (CARD, "config.json", "model.safetensors", "model.sha256", "recipe.yaml")
-WANTED += ("metrics.json", "pretraining.json", "notes.md", "report.md", "*.py", *CAPTIONS)
+WANTED += ("metrics.json", "pretraining.json", "notes.md", "report.md", "training.png", "*.py", *CAPTIONS)
 # The files of an app's folder, and of this package, that are sent.
 APP = (CARD, "requirements.txt", "packages.txt", "*.py")
 PACKAGE = ("*.py", "*.md", "*.json")
