@@ -1,10 +1,15 @@
-"""Commands that do with a checkpoint what it was not trained for: impute, export."""
+"""Commands that do with a checkpoint what it was not trained for: impute, edit, export."""
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .inference import CHECKPOINT, OUTPUT
 from .own_series import KINDS, add_reading_options, reading
+
+
+if TYPE_CHECKING:
+    from ..models.imputation import MaskGITImputeOutput
 
 
 def add_impute(commands: Any) -> None:
@@ -15,18 +20,57 @@ def add_impute(commands: Any) -> None:
         "comes back as it was; a gap gets the average of the draws.",
     )
     parser.set_defaults(run=impute)
+    _add_filling(parser, f"series, empty or NaN where values are missing: {KINDS}", 10)
+
+
+def impute(options: argparse.Namespace) -> None:
+    _fill(options, lambda model, values, labels, **how: model.impute(values, labels, **how))
+
+
+def add_edit(commands: Any) -> None:
+    parser = commands.add_parser(
+        "edit",
+        help="keep a part of the series of a file, and draw the rest anew",
+        description="Keep a part of the series of a file, and draw the rest anew, perhaps as another class.",
+    )
+    parser.set_defaults(run=edit)
+    add = parser.add_argument
+    add(
+        "--keep",
+        required=True,
+        metavar="START:STOP",
+        help="samples to keep, counted from 0: 0:40, :40 -40: (as --keep=-40:)",
+    )
+    _add_filling(parser, f"series: {KINDS}", 1)
+
+
+def edit(options: argparse.Namespace) -> None:
+    try:
+        keep = slice(*(int(part) if part.strip() else None for part in options.keep.split(":")))
+    except (ValueError, TypeError):
+        keep = None
+    if keep is None or ":" not in options.keep or keep.step == 0:
+        raise ValueError(f"--keep takes START:STOP, such as 0:40, found {options.keep!r}")
+    _fill(options, lambda model, values, labels, **how: model.edit(values, keep, labels, **how))
+
+
+def _add_filling(parser: argparse.ArgumentParser, series: str, num_draws: int) -> None:
     add = parser.add_argument
     add("checkpoint", help=CHECKPOINT)
-    add("input", help=f"series, empty or NaN where values are missing: {KINDS}")
+    add("input", help=series)
     add("output", help=OUTPUT)
     add("--spread", metavar="FILE", help="write the standard deviation of the draws there, a series in each row")
-    add("--label", metavar="NAME", help="class of the series (default: the file's labels that the model knows, or none)")
-    add("--num-draws", type=int, default=10, metavar="N", help="draws that are averaged (default: 10)")
+    add(
+        "--label",
+        metavar="NAME",
+        help="class of the series (default: the file's labels that the model knows, or none)",
+    )
+    add("--num-draws", type=int, default=num_draws, metavar="N", help=f"draws to average (default: {num_draws})")
     add("--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same series (default: 0)")
     add_reading_options(add)
 
 
-def impute(options: argparse.Namespace) -> None:
+def _fill(options: argparse.Namespace, function: Callable[..., "MaskGITImputeOutput"]) -> None:
     import torch
 
     from ..data.files import check_output, write_series
@@ -39,17 +83,23 @@ def impute(options: argparse.Namespace) -> None:
     for path in filter(None, (options.output, options.spread)):
         check_output(path)
     model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
-    values, names = read_with_gaps(options.input, **reading(options))
-    missing = int(values.isnan().sum())
+    values, names, description = read_with_gaps(options.input, **reading(options))
+    print(description)
     labels: Any = options.label
     if labels is None and names is not None and set(names) <= set(model.config.label2id):
         labels = names
     generator = torch.Generator(model.device).manual_seed(options.seed)
-    filled = model.impute(values, labels, options.num_draws, generator=generator)
-    write_series(options.output, check_finite(filled.values, options.checkpoint), names)
+    filled: Any = function(model, values, labels, num_draws=options.num_draws, generator=generator)
+    # After an edit with a label the series are of that class.
+    known = options.label in model.config.label2id
+    write_series(
+        options.output,
+        check_finite(filled.values, options.checkpoint),
+        [options.label] * len(values) if known else names,
+    )
     if options.spread:
         write_series(options.spread, filled.spread, names)
-    print(f"{len(values)} series in {options.output}; {missing} missing values filled")
+    print(f"{len(values)} series in {options.output}")
 
 
 def add_export(commands: Any) -> None:

@@ -12,7 +12,7 @@ from .class_labels import Labels, label_ids
 from .interpolation import interpolate, likely_error
 from .masking import decoding_order, draw, guidance_at, mask_ratio
 from .precision import autocast
-from .scaler import Moment, float_type
+from .scaler import Moment, float_type, moments_of
 from .series_input import Series, as_series
 
 
@@ -83,6 +83,17 @@ def complete_codes(
     return codes
 
 
+def _check_gaps(values: Tensor, known: Tensor) -> None:
+    """Raises `ValueError` for series without a gap, for one with nothing else, and for infinite values."""
+    if values.isinf().any():
+        raise ValueError("series hold infinite values; give NaN for what is missing")
+    if known.all():
+        raise ValueError("there is nothing to fill: no value is NaN")
+    if not known.any(-1).all():
+        row, channel = (~known.any(-1)).nonzero()[0].tolist()
+        raise ValueError(f"channel {channel} of series {row} holds nothing but NaN; leave such series out")
+
+
 class Imputation:
     """What `MaskGITForTimeSeriesGeneration` does with series of which a part is known."""
 
@@ -118,37 +129,32 @@ class Imputation:
                 of `generate`; the configuration decides those that are not given.
 
         Raises:
-            ValueError: for a channel without a known sample, infinite values, or what `encode` and `generate` refuse.
+            ValueError: where nothing is missing, for a channel without a known sample, for infinite values, and for what
+                `encode` and `generate` refuse.
         """
         if num_draws < 1 or batch_size < 1:
             raise ValueError(f"num_draws and batch_size must be at least 1, found {num_draws} and {batch_size}")
         values = as_series(values, self.config.tokenizer_config, self.device).to(self.device)
         values = values.to(float_type(values))
         known = ~values.isnan()
-        if values.isinf().any():
-            raise ValueError("series hold infinite values; give NaN for what is missing")
-        if not known.any(-1).all():
-            row, channel = (~known.any(-1)).nonzero()[0].tolist()
-            raise ValueError(f"channel {channel} of series {row} holds nothing but NaN; leave such series out")
+        _check_gaps(values, known)
         ids = self._known_classes(labels, len(values), generator)
+        moments = moments_of(values.nan_to_num(), mean, std, False)
         settings = self.config.sampling(**sampling)
-        draws, drawn = values.nan_to_num().repeat(num_draws, 1, 1, 1), None
-        parts = []
+        draws, masks = [], []
         for rows in torch.arange(len(values), device=self.device).split(max(1, batch_size // num_draws)):
             filled = interpolate(values[rows].nan_to_num(), known[rows])
-            encoded, masked = self._touched(filled, known[rows], mean, std)
-            parts.append(masked)
+            encoded, masked = self._touched(filled, known[rows], None if moments is None else moments[:, rows, :, 0])
             repeated = [one.repeat(num_draws, *[1] * (one.ndim - 1)) for one in (encoded.codes, masked, ids[rows])]
             codes = self._complete(*repeated, values.shape[-1], settings, generator)
-            moments = encoded.moments
-            moments = None if moments is None else moments.repeat(1, num_draws, 1, 1)
-            decoded = self.decode(codes, values.shape[-1], moments).to(values.dtype)
-            decoded = decoded.unflatten(0, (num_draws, -1))
+            own = None if encoded.moments is None else encoded.moments.repeat(1, num_draws, 1, 1)
+            decoded = self.decode(codes, values.shape[-1], own).to(values.dtype).unflatten(0, (num_draws, -1))
             moved = decoded + interpolate(filled - decoded, known[rows].expand_as(decoded))
-            draws[:, rows] = torch.where(known[rows], values[rows], moved)
-        drawn = torch.cat(parts)
-        average = torch.where(known, values, draws.mean(0))
-        return MaskGITImputeOutput(average, draws.std(0, correction=0), draws, drawn)
+            draws.append(torch.where(known[rows], values[rows], moved))
+            masks.append(masked)
+        drawn = torch.cat(draws, 1)
+        average = torch.where(known, values, drawn.mean(0))
+        return MaskGITImputeOutput(average, drawn.std(0, correction=0), drawn, torch.cat(masks))
 
     @torch.no_grad()
     def edit(
@@ -166,7 +172,7 @@ class Imputation:
             labels, num_draws, settings: as in `impute`.
 
         Raises:
-            ValueError: where nothing is kept, and see `impute`.
+            ValueError: where nothing or everything is kept, for `keep` of another shape, and see `impute`.
         """
         values = as_series(values, self.config.tokenizer_config, self.device)
         values = values.to(float_type(values))
@@ -174,9 +180,12 @@ class Imputation:
         if isinstance(keep, slice):
             known[..., keep] = True
         else:
-            known |= torch.as_tensor(keep, device=values.device)
-        if not known.any(-1).all():
-            raise ValueError(f"keep must leave a sample of each series, found {keep}")
+            mask = torch.as_tensor(keep, dtype=torch.bool, device=values.device)
+            if mask.shape not in (values.shape, values.shape[-1:]):
+                raise ValueError(f"keep must be a slice, or of shape {tuple(values.shape)}, found {tuple(mask.shape)}")
+            known |= mask
+        if known.all() or not known.any(-1).all():
+            raise ValueError(f"keep must leave a sample of each series and let another go; found {keep}")
         return self.impute(values.masked_fill(~known, torch.nan), labels, num_draws, **settings)
 
     def _known_classes(self: Any, labels: Labels, count: int, generator: torch.Generator | None) -> Tensor:
@@ -194,15 +203,17 @@ class Imputation:
             raise ValueError(f"give one label, or one for each of {count} series; found {len(ids)}")
         return ids
 
-    def _touched(self: Any, filled: Tensor, known: Tensor, mean: Moment, std: Moment) -> tuple[Any, Tensor]:
-        """What `encode` gives of series whose gaps are `filled`, and which codes hang on the filling."""
-        encoded = self.encode(filled, mean, std)
+    def _touched(self: Any, filled: Tensor, known: Tensor, moments: Tensor | None) -> tuple[Any, Tensor]:
+        """What `encode` gives of series whose gaps are `filled`, and which codes hang on the filling.
+
+        `moments` `(2, batch, channels)` are a mean and a standard deviation to scale by.
+        """
+        encoded = self.encode(filled, *(() if moments is None else moments))
+        if encoded.moments is not None:  # the filling is to move, not what it is scaled by
+            moments = encoded.moments[..., 0]
         error = likely_error(filled, known)
-        scale = {"mean": mean, "std": std}
-        if mean is None and encoded.moments is not None:
-            scale = dict(zip(("mean", "std"), encoded.moments[..., 0], strict=True))
-        moved = (self.encode(filled + side * error, **scale).codes for side in (1, -1))
-        return encoded, torch.stack([codes != encoded.codes for codes in moved]).any(0)
+        both = [self.encode(filled + side * error, *(() if moments is None else moments)) for side in (1, -1)]
+        return encoded, torch.stack([moved.codes != encoded.codes for moved in both]).any(0)
 
     def _complete(
         self: Any,
@@ -215,7 +226,7 @@ class Imputation:
     ) -> Tensor:
         guidance = [settings[f"guidance_{name}"] for name in ("scale", "schedule")]
         most = int(masked.sum(1).max())
-        rows, columns = self.grid(length)
+        columns = self.grid(length)[1]
         grid = codes.shape[1] // columns, columns  # channels may be any number
         order = decoding_order(settings["order"], len(codes), grid, generator, self.device)
         steps = min(settings["num_steps"], most)
