@@ -1,4 +1,4 @@
-"""Commands that do with a checkpoint what it was not trained for: impute, edit, export."""
+"""Commands that do with a checkpoint what it was not trained for: impute, edit, score, export."""
 
 import argparse
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from .inference import CHECKPOINT, OUTPUT
 from .own_series import KINDS, add_reading_options, reading
 
+
+LABEL = "class of the series (default: the file's labels, if the model knows them, or none)"
 
 if TYPE_CHECKING:
     from ..models.imputation import MaskGITImputeOutput
@@ -85,11 +87,10 @@ def _fill(options: argparse.Namespace, function: Callable[..., "MaskGITImputeOut
     model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
     values, names, description = read_with_gaps(options.input, **reading(options))
     print(description)
-    labels: Any = options.label
-    if labels is None and names is not None and set(names) <= set(model.config.label2id):
-        labels = names
     generator = torch.Generator(model.device).manual_seed(options.seed)
-    filled: Any = function(model, values, labels, num_draws=options.num_draws, generator=generator)
+    filled: Any = function(
+        model, values, _labels(options, names, model), num_draws=options.num_draws, generator=generator
+    )
     # After an edit with a label the series are of that class.
     known = options.label in model.config.label2id
     write_series(
@@ -102,12 +103,56 @@ def _fill(options: argparse.Namespace, function: Callable[..., "MaskGITImputeOut
     print(f"{len(values)} series in {options.output}")
 
 
+def add_score(commands: Any) -> None:
+    parser = commands.add_parser(
+        "score",
+        help="say how likely the series of a file are",
+        description="Write the log-likelihood of each series of a file, in nats: that of its codes, and that of what "
+        "the codes leave out, a Gaussian's. The lowest are the oddest series.",
+    )
+    parser.set_defaults(run=score)
+    add = parser.add_argument
+    add("checkpoint", help=CHECKPOINT)
+    add("input", help=f"series: {KINDS}")
+    add("output", help=OUTPUT)
+    add("--label", metavar="NAME", help=LABEL)
+    add("--num-orders", type=int, default=16, metavar="N", help="random orders of the codes, averaged (default: 16)")
+    told = "standard deviation of what the codes leave out (default: that of these series, which is printed)"
+    add("--residual-std", type=float, metavar="S", help=told)
+    add_reading_options(add)
+
+
+def score(options: argparse.Namespace) -> None:
+    import torch
+
+    from ..data.files import check_output, write_features
+    from ..data.own_series import read_series
+    from ..inference import check_finite, load_model
+    from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
+
+    check_output(options.output)
+    model = load_model(MaskGITForTimeSeriesGeneration, options.checkpoint)
+    values, names, description = read_series(options.input, **reading(options))
+    print(description)
+    found: Any = model.score(values, _labels(options, names, model), options.num_orders, options.residual_std)
+    columns = torch.stack((found.scores, found.codes, found.residual), 1)
+    told = ["log_likelihood", "of_codes", "of_residual"]
+    write_features(options.output, check_finite(columns, options.checkpoint), names, told)
+    print(f"scores of {len(values)} series in {options.output}; residual_std {float(found.residual_std):.6g}")
+
+
+def _labels(options: argparse.Namespace, names: list[str] | None, model: Any) -> Any:
+    if options.label is None and names is not None and set(names) <= set(model.config.label2id):
+        return names
+    return options.label
+
+
 def add_export(commands: Any) -> None:
     parser = commands.add_parser(
         "export",
         help="write a checkpoint as ONNX files",
-        description="Write encode.onnx, decode.onnx and prior.onnx, for any size of a batch, and export.json, which says "
-        "what a sampling loop needs. Each file is compared with the model in onnxruntime.",
+        description="Write encode.onnx, decode.onnx and prior.onnx, for any size of a batch, and export.json, which "
+        "says what a sampling loop needs. Each file is compared with the model in onnxruntime.",
     )
     parser.set_defaults(run=export)
     parser.add_argument("checkpoint", help=CHECKPOINT)

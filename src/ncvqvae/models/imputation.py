@@ -20,8 +20,8 @@ from .series_input import Series, as_series
 class MaskGITImputeOutput(ModelOutput):
     """
     Args:
-        values (`torch.Tensor` of shape `(batch, channels, length)`): series without gaps, the average of the draws; what
-            was known is as it was.
+        values (`torch.Tensor` of shape `(batch, channels, length)`): series without gaps, the average of the draws;
+            what was known is as it was.
         spread (`torch.Tensor` of shape `(batch, channels, length)`): standard deviation of the draws; 0 for what was
             known, and everywhere for a single draw.
         draws (`torch.Tensor` of shape `(num_draws, batch, channels, length)`): the series of each draw.
@@ -129,8 +129,8 @@ class Imputation:
                 of `generate`; the configuration decides those that are not given.
 
         Raises:
-            ValueError: where nothing is missing, for a channel without a known sample, for infinite values, and for what
-                `encode` and `generate` refuse.
+            ValueError: where nothing is missing, for a channel without a known sample, for infinite values, and for
+                what `encode` and `generate` refuse.
         """
         if num_draws < 1 or batch_size < 1:
             raise ValueError(f"num_draws and batch_size must be at least 1, found {num_draws} and {batch_size}")
