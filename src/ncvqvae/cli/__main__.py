@@ -16,7 +16,7 @@ from . import evaluation, inference, pretraining, publishing, training, uses
 COMMANDS = (
     *(training.add_train, training.add_finetune, pretraining.add_pretrain),
     *(inference.add_sample, inference.add_reconstruct, inference.add_embed, inference.add_info, inference.add_demo),
-    *(uses.add_impute, uses.add_edit, uses.add_score, uses.add_export),
+    *(uses.add_impute, uses.add_edit, uses.add_score, uses.add_augment, uses.add_export),
     *(evaluation.add_evaluate, publishing.add_publish, publishing.add_publish_data, publishing.add_publish_space),
 )
 

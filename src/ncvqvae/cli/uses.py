@@ -1,4 +1,4 @@
-"""Commands that do with a checkpoint what it was not trained for: impute, edit, score, export."""
+"""Commands that do with a checkpoint what it was not trained for: impute, edit, score, augment, export."""
 
 import argparse
 from collections.abc import Callable
@@ -145,6 +145,46 @@ def _labels(options: argparse.Namespace, names: list[str] | None, model: Any) ->
     if options.label is None and names is not None and set(names) <= set(model.config.label2id):
         return names
     return options.label
+
+
+def add_augment(commands: Any) -> None:
+    parser = commands.add_parser(
+        "augment",
+        help="add generated series to a training set",
+        description="Write the series of a file and, after them, generated ones of their classes.",
+    )
+    parser.set_defaults(run=augment)
+    add = parser.add_argument
+    add("checkpoint", help=f"{CHECKPOINT}; it was trained on series of these classes")
+    add("input", help=f"series with classes: {KINDS}")
+    add("output", help=OUTPUT)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--balance", action="store_true", help="make all classes as large as the largest one")
+    how.add_argument("--ratio", type=float, default=1.0, metavar="R", help="series to add for each one (default: 1)")
+    add("--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same series (default: 0)")
+    add_reading_options(add)
+
+
+def augment(options: argparse.Namespace) -> None:
+    import torch
+
+    from ..data.files import check_output, write_series
+    from ..data.own_series import read_series
+    from ..inference import check_finite
+    from ..training.estimators import Augmenter, ClassBalancer
+
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"--seed must lie in 0 to 2**32 - 1, found {options.seed}")
+    check_output(options.output)
+    values, names, description = read_series(options.input, **reading(options))
+    print(description)
+    if names is None:
+        raise ValueError(f"{options.input} has no classes; name their column with --label-column")
+    how: Any = {"checkpoint": options.checkpoint, "random_state": options.seed}
+    sampler = ClassBalancer(**how) if options.balance else Augmenter(ratio=options.ratio, **how)
+    more, labels = sampler.fit_resample(values.numpy(), names)
+    write_series(options.output, check_finite(torch.from_numpy(more), options.checkpoint), labels.tolist())
+    print(f"{len(more)} series in {options.output}, of which {len(more) - len(values)} are generated")
 
 
 def add_export(commands: Any) -> None:
