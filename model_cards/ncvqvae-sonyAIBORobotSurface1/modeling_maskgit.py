@@ -139,6 +139,16 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         model.tokenizer.requires_grad_(False)  # loading has made its parameters anew
         return loaded
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """See `NCVQVAEPreTrainedModel.save_pretrained`. The pipeline is saved too, for those without the package."""
+        from .pipeline import CUSTOM_PIPELINES  # transformers copies what a model's module imports
+
+        self.config.custom_pipelines = CUSTOM_PIPELINES
+        try:
+            super().save_pretrained(*args, **kwargs)
+        finally:
+            del self.config.custom_pipelines
+
     def train(self, mode: bool = True) -> "MaskGITForTimeSeriesGeneration":
         super().train(mode)
         self.tokenizer.eval()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .models.modeling_maskgit import MaskGITForTimeSeriesGeneration
     from .models.modeling_ncvqvae import NCVQVAEModel
     from .models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
-    from .pipeline import TimeSeriesGenerationPipeline
+    from .models.pipeline import TimeSeriesGenerationPipeline
     from .training.estimators import Augmenter, ClassBalancer, TimeSeriesFeatures
     from .training.finetuning import Start
     from .training.recipes import load_recipe
@@ -57,7 +57,7 @@ _MODULES = {
     "NCVQVAEModel": "models.modeling_ncvqvae",
     "Start": "training.finetuning",
     "TimeSeriesFeatures": "training.estimators",
-    "TimeSeriesGenerationPipeline": "pipeline",
+    "TimeSeriesGenerationPipeline": "models.pipeline",
     "describe": "data.own_series",
     "evaluate": "evaluation.evaluator",
     "load_checkpoint": "inference",

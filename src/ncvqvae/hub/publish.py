@@ -113,11 +113,22 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
             files[f"ncvqvae/{path.relative_to(PACKAGE_FOLDER).as_posix()}"] = path
     for checkpoint in checkpoints:
         files |= chosen(checkpoint, WANTED, f"{checkpoint.name}/")
-    files[CARD] = stamped((folder / CARD).read_text()).encode()
+    files[CARD] = _space_card(folder, repo_id, [checkpoint.name for checkpoint in checkpoints])
     check_public(files)
     if dry_run:
         return Sent(files, f"{HfApi().endpoint}/spaces/{repo_id}")
     return send(files, repo_id, private, "space")
+
+
+def _space_card(folder: Path, repo_id: str, checkpoints: list[str]) -> bytes:
+    """The Space's card, which names the models inside, as this organisation's, and a picture of the first."""
+    card = SpaceCard.load(folder / CARD)
+    if checkpoints:
+        card.data.models = [f"{repo_id.split('/')[0]}/{name}" for name in checkpoints]
+        pictured = next((name for name in checkpoints if (folder / name / "samples.png").is_file()), None)
+        if pictured:
+            card.data["thumbnail"] = f"{HfApi().endpoint}/spaces/{repo_id}/resolve/main/{pictured}/samples.png"
+    return stamped(str(card)).encode()
 
 
 def _check_space(folder: Path) -> None:
