@@ -25,7 +25,7 @@ STAGE1_CODE |= {
 }  # the names of the objectives
 STAGE1_CODE |= {"folded_encoder_decoder", "resampling", "scaler", "series_input", "features", "noise_input"}
 PRIOR_CODE = STAGE1_CODE | {"bidirectional_transformer", "configuration_maskgit", "masking", "modeling_maskgit"}
-PRIOR_CODE |= {"class_labels", "pipeline"}
+PRIOR_CODE |= {"class_labels", "imputation", "interpolation", "likelihood", "pipeline"}
 PRETRAINING_CODE = STAGE1_CODE | {"modeling_ncvqvae_pretraining", "projector"}
 
 # Loads each folder and writes beside it what the model there computes. A stranger has imported these two already.

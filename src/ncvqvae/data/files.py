@@ -44,9 +44,11 @@ def write_series(path: str | Path, values: Tensor, labels: Sequence[str] | None)
     _write(path, values.cpu().numpy(), labels, columns)
 
 
-def write_features(path: str | Path, features: Tensor, labels: Sequence[str] | None) -> None:
-    """Writes `features` `(series, features)` and the labels of their series."""
-    _write(path, features.cpu().numpy(), labels, [f"f{index}" for index in range(features.shape[1])])
+def write_features(
+    path: str | Path, features: Tensor, labels: Sequence[str] | None, names: list[str] | None = None
+) -> None:
+    """Writes `features` `(series, features)`, called `f0, f1, ...` or by their `names`, and their series' labels."""
+    _write(path, features.cpu().numpy(), labels, names or [f"f{index}" for index in range(features.shape[1])])
 
 
 def _write(path: str | Path, array: np.ndarray, labels: Sequence[str] | None, columns: list[str]) -> None:
