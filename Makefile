@@ -2,7 +2,7 @@ DATASET ?= GunPoint
 UCR ?=
 REFERENCE ?= $(wildcard ../shared/bench/reference.py)
 
-.PHONY: setup demo test test-fast test-peer test-lowest .venv-lowest .venv-newest bench style quality cards clean
+.PHONY: setup demo test test-fast test-peer test-lowest .venv-lowest .venv-newest bench browser style quality cards clean
 
 setup: .venv/installed
 
@@ -44,6 +44,10 @@ test-lowest: .venv-lowest .venv-newest
 	$@/bin/uv pip install --quiet --python $@/bin/python --resolution $(RESOLUTION) --only-binary :all: \
 	  --no-binary ncvqvae --reinstall-package ncvqvae .
 	OMP_NUM_THREADS=1 $@/bin/python tests/lowest.py model_cards/ncvqvae-gunPoint $(if $(filter lowest-direct,$(RESOLUTION)),--floors)
+
+# The page of spaces/ncvqvae-browser: onnxruntime-web, by npm, and the ONNX files of a checkpoint.
+browser: setup
+	.venv/bin/python spaces/ncvqvae-browser/build.py $(CHECKPOINTS)
 
 # REFERENCE is a script that prints what the same work costs elsewhere, see training/speed/speed.py; without one there are no ratios.
 bench: setup

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from helpers.loopback_hub import LoopbackHub
-from helpers.tiny import ANY_LENGTH, TINY, TINY_PRIOR
-from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
+from helpers.tiny import ANY_LENGTH, tiny_generator, tiny_tokenizer
+from ncvqvae import NCVQVAEConfig, NCVQVAEForPreTraining
 from ncvqvae.training.run_folder import save
 
 
@@ -29,18 +29,12 @@ def generator():
 
 @pytest.fixture
 def pretraining_model():
-    """A tiny stage 1 with projector, whose codebook and running statistics have seen a few batches."""
-    model = NCVQVAEForPreTraining(NCVQVAEConfig(**TINY))
-    for _ in range(3):
-        values = torch.randn(8, 1, 40)
-        model(values, values + 0.1 * torch.randn_like(values))
-    return model
+    return tiny_tokenizer()
 
 
 @pytest.fixture
 def model(pretraining_model):
-    """A tiny composite model in evaluation mode."""
-    return MaskGITForTimeSeriesGeneration.from_tokenizer(pretraining_model.tokenizer, **TINY_PRIOR).eval()
+    return tiny_generator(pretraining_model)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ BELOW = ("models", "inference", "runtime")
 ALLOWED = {
     "models": (),
     "runtime": (),
-    **dict.fromkeys(("inference", "pipeline", "registration", "data"), ("models", "runtime")),
+    **dict.fromkeys(("inference", "registration", "data"), ("models", "runtime")),
     "evaluation": ("data", *BELOW),
     **dict.fromkeys(("training", "hub"), ("evaluation", "data", *BELOW)),
     "demo": ("evaluation.plots", "data", *BELOW),
@@ -27,7 +27,7 @@ ALLOWED = {
 # From the ground up. An arrow to a box that stands at the same height or higher points upward.
 HEIGHTS = (
     ("models", "runtime"),
-    ("inference", "pipeline", "registration", "data"),
+    ("inference", "registration", "data"),
     ("evaluation", "__init__"),
     ("training", "hub", "demo"),
     ("cli",),

@@ -97,6 +97,9 @@ class MaskGITConfig(PreTrainedConfig):
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: object):
         check_sizes(config_dict | kwargs)  # before each entry is looked at
+        if not __name__.startswith("transformers_modules"):
+            # The package has registered its pipeline. transformers would insist on the one beside the weights.
+            config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
         return super().from_dict(config_dict, **kwargs)
 
     def __post_init__(self, **kwargs):

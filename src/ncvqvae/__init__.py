@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .models.modeling_maskgit import MaskGITForTimeSeriesGeneration
     from .models.modeling_ncvqvae import NCVQVAEModel
     from .models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
-    from .pipeline import TimeSeriesGenerationPipeline
+    from .models.pipeline import TimeSeriesGenerationPipeline
+    from .training.estimators import Augmenter, ClassBalancer, TimeSeriesFeatures
     from .training.finetuning import Start
     from .training.recipes import load_recipe
     from .training.stages import train
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Augmenter",
+    "ClassBalancer",
     "MaskGITConfig",
     "MaskGITForTimeSeriesGeneration",
     "NCVQVAEConfig",
     "NCVQVAEForPreTraining",
     "NCVQVAEModel",
     "Start",
+    "TimeSeriesFeatures",
     "TimeSeriesGenerationPipeline",
     "describe",
     "evaluate",
@@ -44,13 +48,16 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Augmenter": "training.estimators",
+    "ClassBalancer": "training.estimators",
     "MaskGITConfig": "models.configuration_maskgit",
     "MaskGITForTimeSeriesGeneration": "models.modeling_maskgit",
     "NCVQVAEConfig": "models.configuration_ncvqvae",
     "NCVQVAEForPreTraining": "models.modeling_ncvqvae_pretraining",
     "NCVQVAEModel": "models.modeling_ncvqvae",
     "Start": "training.finetuning",
-    "TimeSeriesGenerationPipeline": "pipeline",
+    "TimeSeriesFeatures": "training.estimators",
+    "TimeSeriesGenerationPipeline": "models.pipeline",
     "describe": "data.own_series",
     "evaluate": "evaluation.evaluator",
     "load_checkpoint": "inference",

@@ -6,7 +6,6 @@ register, takes seconds. So `import ncvqvae` only installs an import hook, which
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -32,9 +31,12 @@ def _register_models(auto: ModuleType) -> None:
     auto.AutoModelForPreTraining.register(NCVQVAEConfig, NCVQVAEForPreTraining)
 
 
-def _register_pipeline(_: ModuleType) -> None:
-    # The module registers itself in its last line. If it is what imports transformers.pipelines, that line runs later.
-    import_module(".pipeline", __package__)
+def _register_pipeline(pipelines: ModuleType) -> None:
+    from transformers import AutoModel
+
+    from .models.pipeline import TASK, TimeSeriesGenerationPipeline
+
+    pipelines.PIPELINE_REGISTRY.register_pipeline(TASK, TimeSeriesGenerationPipeline, AutoModel, type="time")
 
 
 _REGISTRIES = {

@@ -1,7 +1,8 @@
 """The app through its API, on a server on loopback."""
 
-import base64
+import inspect
 import os
+import re
 import runpy
 import shutil
 import socket
@@ -26,35 +27,20 @@ from ncvqvae.training.run_folder import save
 gradio = pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 gradio_client = pytest.importorskip("gradio_client")
 
-from ncvqvae.demo.app import LAUNCH, build_demo, default_checkpoint, generate, reconstruct  # noqa: E402
+from ncvqvae.demo.app import LAUNCH, build_demo, choose, default_checkpoint, generate, reconstruct  # noqa: E402
 from ncvqvae.demo.inputs import real_series  # noqa: E402
+from ncvqvae.demo.reconstruction import take  # noqa: E402
 
 
 SPACE = SPACES / "ncvqvae-sampler"
 
 
-@pytest.fixture
-def client(checkpoint, tmp_path, monkeypatch):
-    yield from served_by(tmp_path, monkeypatch, checkpoint)
+def is_picture(html):
+    return html.startswith("<section>") and ("<svg " in html or 'title="code ' in html)
 
 
-@pytest.fixture
-def client_of_any(checkpoint, tmp_path, monkeypatch):
-    yield from served_by(tmp_path, monkeypatch, checkpoint, allow_any=True)
-
-
-def served_by(tmp_path, monkeypatch, *arguments, **options):
-    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    app = build_demo(*arguments, **options)
-    _, url, _ = app.launch(**LAUNCH, ssr_mode=False, prevent_thread_lock=True, quiet=True)
-    yield gradio_client.Client(url, download_files=tmp_path / "downloads", verbose=False, analytics_enabled=False)
-    app.close(verbose=False)
-
-
-def is_picture(plot):
-    kind, _, data = plot["plot"].partition(";base64,")
-    return kind == "data:image/webp" and base64.b64decode(data)[8:12] == b"WEBP"
+def titles(html):
+    return re.findall(r"<figcaption[^>]*>([^<]*)<", html)
 
 
 def message(client, **inputs):
@@ -133,11 +119,39 @@ def test_pasted_numbers_are_reconstructed(client, model):
     torch.testing.assert_close(read_series(csv)[0], model.reconstruct(values), rtol=1e-4, atol=1e-4)
 
 
+def test_series_of_another_length_are_stretched_and_come_back_at_theirs(client, model):
+    values = torch.sin(torch.linspace(0, 6, 118)).view(1, 1, 118)
+    said, *_, csv = client.predict(text=" ".join(map(str, values.flatten().tolist())), api_name="/reconstruct")
+    assert "stretched from 118 to 40 samples, and back" in said
+    again = model.reconstruct(values[..., ::3])  # 3 x 39 + 1 samples: every third one is kept
+    torch.testing.assert_close(read_series(csv)[0][..., ::3], again, rtol=1e-3, atol=1e-3)
+
+
+def test_a_generated_series_can_be_taken_for_reconstruction(client):
+    text = client.predict(api_name="/take")
+    said, *_, csv = client.predict(text=text, api_name="/reconstruct")
+    assert read_series(csv)[0].shape == (1, 1, 40) and said.startswith("1 series, mean squared error ")
+
+
+def test_pictures_are_there_before_anybody_asks(client):
+    pictures = [one["props"].get("value") for one in client.config["components"] if one["type"] == "html"]
+    assert len(pictures) == 5 and all(map(is_picture, pictures[:3])) and not any(pictures[3:])
+
+
+def test_every_argument_of_the_api_is_explained(client):
+    """To people who look at the API, and to programs that use it as an MCP server's tools."""
+    for function in (generate, reconstruct, take, choose):
+        names = [name for name in inspect.signature(function).parameters if name != "progress"]
+        assert re.findall(r"^        (\w+): ", inspect.getdoc(function).replace("\n    ", "\n        "), re.M) == names
+
+
 def test_what_is_wrong_is_said_in_one_line(client, tmp_path):
     ask = {"api_name": "/reconstruct"}
     assert message(client, **ask) == "upload a file or paste the numbers of a series first"
     assert message(client, text="1 2 x", **ask) == "'x' is not a number"
-    assert message(client, text="1 2 3", **ask) == "the checkpoint takes series of 40 samples, found 3 samples"
+    refused = "the checkpoint takes series of 40 samples, found 3 samples; from 8 to 10,000 samples are stretched"
+    assert message(client, text="1 2 3", **ask) == refused
+    assert message(client, text="1,5; 2,5", **ask).startswith("'1,5' may be one number or two: write decimal points")
     assert "NaN or infinite" in message(client, text="nan " * 40, **ask)
     bad = tmp_path / "bad.csv"
     bad.write_text("1,2,3\n4,5,6\n")
@@ -154,7 +168,7 @@ def test_another_checkpoint_is_loaded_where_any_may_be(client_of_any, pretrainin
     other = MaskGITForTimeSeriesGeneration.from_tokenizer(pretraining_model.tokenizer, **TINY_PRIOR | names)
     save(other, tmp_path / "other")
     about, classes, steps, *_ = client_of_any.predict(str(tmp_path / "other"), api_name="/load")
-    assert "**other**" in about and r"\$5\_\$ (20%), \<b> (20%), c (60%)" in about and steps == 3
+    assert "**other**" in about and r"\$5\_\$: 20%, \<b>: 20%, c: 60%" in about and steps == 3
     assert [name for name, _ in classes["choices"]] == ["all classes", "$5_$", "<b>", "c"]
     *_, csv = client_of_any.predict(str(tmp_path / "other"), label="c", num_samples=2, api_name="/generate")
     assert read_series(csv)[1] == ["c", "c"]
@@ -176,11 +190,8 @@ def test_real_series_stand_under_the_generated_ones(tmp_path):
     save(MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **prior), tmp_path / "gun")
     said, series, spectrogram, *_ = generate(str(tmp_path / "gun"), "2", 3)
     assert "training split of GunPoint" in said
-    assert [axis.get_title() for axis in series.axes] == ["class 2: 3 generated, 12 of 26 real"]
-    assert [axis.get_title() for axis in spectrogram.axes[:2]] == [
-        "mean of 3 generated series",
-        "mean of 26 real series",
-    ]
+    assert titles(series) == ["class 2 (point): 3 generated, 12 of 26 real"]
+    assert titles(spectrogram) == ["mean of 3 generated series, in dB", "mean of 26 real series, in dB"]
 
 
 def test_channels_and_missing_classes_are_no_trouble(tmp_path):
@@ -206,7 +217,8 @@ def test_the_space_starts_with_the_checkpoint_of_its_variable_or_of_its_option(c
         assert options == LAUNCH
         chosen = next(block for block in app.blocks.values() if isinstance(block, gradio.Dropdown))
         assert chosen.value == Path(wanted).name and chosen.preprocess(chosen.value) == wanted
-        assert [name for name, _ in chosen.choices] == [chosen.value, "ncvqvae-gunPoint"]
+        others = {folder.name for folder in MODEL_CARDS.iterdir()} - {"ncvqvae-base"}  # which is of no one set
+        assert [name for name, _ in chosen.choices] == [chosen.value, *sorted(others)]
     card = SpaceCard.load(SPACE / "README.md").data
     assert card.sdk == "gradio" and (SPACE / card.app_file).is_file()
 

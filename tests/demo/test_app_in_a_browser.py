@@ -55,17 +55,17 @@ def test_a_visitor_generates_changes_the_class_and_reconstructs(page, tmp_path):
     expect = sync_api.expect
     expect.set_options(timeout=60_000)  # the first series take seconds on a machine that runs other tests
     generate = page.get_by_role("button", name="Generate", exact=True)
-    pictures = page.get_by_role("tabpanel").locator("img:visible")
-    generate.click()
-    expect(page.get_by_text("12 series in ")).to_be_visible()
+    pictures = page.get_by_role("tabpanel").locator("section:visible")
+    expect(page.get_by_text("12 series in ")).to_be_visible()  # before anything is asked
     expect(pictures).to_have_count(3)
-    before = pictures.first.get_attribute("src")
+    before = pictures.first.inner_html()
     keep(page, "generate")
 
     page.get_by_label("Class").click()
-    page.get_by_role("option", name="2", exact=True).click()
+    page.get_by_role("option", name="2 (point)", exact=True).click()
     generate.click()
-    expect(pictures.first).not_to_have_attribute("src", before)
+    expect(pictures.first).to_contain_text("class 2 (point): 12 generated")
+    assert pictures.first.inner_html() != before
     expect(page.get_by_role("cell", name="generated.csv")).to_be_visible()
 
     page.get_by_role("tab", name="Reconstruct").click()

@@ -7,6 +7,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
 from ncvqvae.data.series import series_dataset
 
 
@@ -92,3 +93,17 @@ def sines_in_noise(series: int, length: int = 32, seed: int = 0) -> tuple[Tensor
     time = 2 * math.pi * torch.arange(length) / length
     noise = 0.2 * torch.randn(series, 1, length, generator=generator)
     return 7 + 3 * torch.sin(phase + (1 + 2 * labels[:, None, None]) * time) + noise, labels
+
+
+def tiny_tokenizer() -> NCVQVAEForPreTraining:
+    """A tiny stage 1 with projector, whose codebook and running statistics have seen a few batches."""
+    model = NCVQVAEForPreTraining(NCVQVAEConfig(**TINY))
+    for _ in range(3):
+        values = torch.randn(8, 1, 40)
+        model(values, values + 0.1 * torch.randn_like(values))
+    return model
+
+
+def tiny_generator(pretrained: NCVQVAEForPreTraining) -> MaskGITForTimeSeriesGeneration:
+    """A tiny composite model in evaluation mode."""
+    return MaskGITForTimeSeriesGeneration.from_tokenizer(pretrained.tokenizer, **TINY_PRIOR).eval()

@@ -25,7 +25,7 @@ STAGE1_CODE |= {
 }  # the names of the objectives
 STAGE1_CODE |= {"folded_encoder_decoder", "resampling", "scaler", "series_input", "features", "noise_input"}
 PRIOR_CODE = STAGE1_CODE | {"bidirectional_transformer", "configuration_maskgit", "masking", "modeling_maskgit"}
-PRIOR_CODE |= {"class_labels"}
+PRIOR_CODE |= {"class_labels", "imputation", "interpolation", "likelihood", "pipeline"}
 PRETRAINING_CODE = STAGE1_CODE | {"modeling_ncvqvae_pretraining", "projector"}
 
 # Loads each folder and writes beside it what the model there computes. A stranger has imported these two already.
@@ -103,6 +103,22 @@ def test_a_fresh_process_without_the_package_computes_the_same(model, folder, va
     assert_computes(outputs[2], model.tokenizer, values)
     assert code(folder) == code(again) == code(tmp_path / "ncvqvae-tiny-saved-again") == PRIOR_CODE
     assert code(tmp_path / "stage1") == code(tmp_path / "stage1-saved-again") == STAGE1_CODE
+
+
+@pytest.mark.slow
+def test_without_the_package_the_pipeline_comes_with_the_weights(model, folder, tmp_path):
+    script = """
+import sys
+import torch
+from transformers import pipeline
+generate = pipeline("time-series-generation", model=sys.argv[1], trust_remote_code=True)
+torch.save([one["values"] for one in generate(["up", "down"], seed=3)], sys.argv[1] + ".pt")
+"""
+    environment = os.environ | dict(HF_HOME=str(tmp_path), HF_MODULES_CACHE=str(tmp_path), HF_HUB_OFFLINE="1")
+    as_a_stranger(sysconfig.get_path("purelib"), script, folder, environment=environment)
+    found = torch.load(f"{folder}.pt", weights_only=False)
+    expected = model.generate(labels=["up", "down"], generator=torch.Generator().manual_seed(3))
+    assert all(torch.equal(torch.from_numpy(one), series) for one, series in zip(found, expected, strict=True))
 
 
 def test_a_published_folder_holds_neither_code_nor_weight_of_the_projector(pretraining_model, folder, tmp_path):

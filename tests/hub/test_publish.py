@@ -183,6 +183,9 @@ def test_a_card_that_was_edited_into_something_else_is_refused_in_one_line(folde
     assert (folder / "README.md").read_text() == written
 
 
+FOREIGN = {"time-series-generation": {"impl": "other/repo--pipeline.Mine", "pt": ["AutoModel"], "type": "time"}}
+
+
 def edit_code(folder):
     with open(folder / "masking.py", "a") as file:
         file.write("# mine\n")
@@ -271,6 +274,8 @@ def linked(name):
         (lambda folder: (folder / "modeling_maskgit.py").unlink(), "org/name", "lacks modeling_maskgit.py"),
         (lambda folder: (folder / "time_frequency.py").unlink(), "org/name", "lacks time_frequency.py"),
         (change("config.json", auto_map=None), "org/name", "config.json has no auto_map"),
+        (change("config.json", custom_pipelines=FOREIGN), "org/name", "declares pipelines that are not ncvqvae's"),
+        (lambda folder: (folder / "pipeline.py").unlink(), "org/name", "lacks pipeline.py"),
         (other_weights, "org/name", "metrics.json was measured with other weights"),
         (fewer_weights, "org/name", "lacks weights, for example transformer.position_embedding.weight"),
         (lambda folder: (folder / "metrics.json").unlink(), "org/name", "lacks metrics.json"),

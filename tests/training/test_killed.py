@@ -19,7 +19,7 @@ from helpers.trainings import Forked, was_begun
 pytestmark = pytest.mark.slow
 
 
-KILLS = int(os.environ.get("NCVQVAE_KILLS", "3"))  # in each stage; training/LOG.md has a run of 20
+KILLS = int(os.environ.get("NCVQVAE_KILLS", "1"))  # in each stage; training/LOG.md has a run of 20
 LONGER = ("tokenizer.ssl_objective=vibcreg", "tokenizer_training.max_steps=60", "prior_training.max_steps=60")
 
 

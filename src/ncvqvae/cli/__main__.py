@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..runtime import first_line, is_first_process, print_failure, user_errors
-from . import evaluation, inference, pretraining, publishing, training
+from . import evaluation, inference, pretraining, publishing, training, uses
 
 
 COMMANDS = (
     *(training.add_train, training.add_finetune, pretraining.add_pretrain),
     *(inference.add_sample, inference.add_reconstruct, inference.add_embed, inference.add_info, inference.add_demo),
+    *(uses.add_impute, uses.add_edit, uses.add_score, uses.add_augment),
     *(evaluation.add_evaluate, publishing.add_export),
     *(publishing.add_publish, publishing.add_publish_data, publishing.add_publish_space),
 )

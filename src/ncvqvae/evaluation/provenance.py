@@ -32,7 +32,7 @@ OWN_UNITS = "Series are compared as the checkpoint's scaler scales them: trainin
 
 
 # Of a configuration, what changes without the model: the version that wrote it, the code beside it, where it was.
-NO_SETTINGS = ("transformers_version", "auto_map", "_name_or_path")
+NO_SETTINGS = ("transformers_version", "auto_map", "custom_pipelines", "_name_or_path")
 OF_THE_PRIOR = ("prior", "code_temperature", "choose_sampling")  # how keys of a recipe begin
 
 

@@ -16,6 +16,7 @@ from ..inference import check_finite, load_checkpoint
 from ..models.integrity import sha256
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
+from ..models.pipeline import CUSTOM_PIPELINES
 from ..runtime import digest, one_line
 from .base_card import is_base
 from .card import read_metrics
@@ -83,6 +84,9 @@ def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
             raise ValueError(f"{file} differs from the installed ncvqvae; {remedy}")
     if not {"AutoConfig", "AutoModel"} <= auto_map.keys():
         raise ValueError(f"{folder}/config.json has no auto_map that says which code loads it; {remedy}")
+    pipelines = json.loads((folder / "config.json").read_text()).get("custom_pipelines", {})
+    if pipelines not in ({}, CUSTOM_PIPELINES):  # it may name code of another repository
+        raise ValueError(f"{folder}/config.json declares pipelines that are not ncvqvae's; {remedy}")
     waiting, known = {target.split(".")[0] for target in auto_map.values()}, set()
     while waiting:
         name = waiting.pop()
@@ -95,7 +99,7 @@ def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
 def check_public(files: Files) -> None:
     """Raises `ValueError` for a file that says where something lies on this machine, or whose it is."""
     for name, content in files.items():
-        if name.startswith("ncvqvae/"):  # the package, which is public
+        if name.startswith(("ncvqvae/", "vendor/")):  # the package and the runtime of a page, which are public
             continue
         try:
             said = list(_private(*_text(name, content)))

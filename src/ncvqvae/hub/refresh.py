@@ -23,6 +23,9 @@ from .base_card import is_base
 from .card import DIGESTS, render_card
 
 
+CODE_NAMES = ("auto_map", "custom_pipelines")  # where a configuration says which code loads it
+
+
 def refresh(folder: Path) -> None:
     """Writes code, card and report of a checkpoint's folder. A `config.json` without the code's names gets them.
 
@@ -42,7 +45,8 @@ def refresh(folder: Path) -> None:
         for name in sorted(code):
             with whole_file(folder / name) as partial:
                 shutil.copyfile(Path(saved) / name, partial)
-        names = json.loads((Path(saved) / "config.json").read_text())["auto_map"]  # of the code that loads it
+        written = json.loads((Path(saved) / "config.json").read_text())
+        names = {key: written[key] for key in CODE_NAMES if key in written}
     _refresh_config(folder / "config.json", names)
     if not (folder / "metrics.json").is_file():
         return
@@ -57,10 +61,10 @@ def refresh(folder: Path) -> None:
             partial.write_text(text)
 
 
-def _refresh_config(file: Path, names: dict[str, str]) -> None:
+def _refresh_config(file: Path, names: dict[str, dict]) -> None:
     """Writes the names of the code, and leaves out where stage 1 was loaded from."""
     config = json.loads(file.read_text())
-    new = config | {"auto_map": names}
+    new = config | names
     for part in (new, new.get("tokenizer_config") or {}):
         part.pop("_name_or_path", None)
     if new != json.loads(file.read_text()):

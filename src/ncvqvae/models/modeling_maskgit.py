@@ -17,6 +17,8 @@ from .class_labels import NO_CLASS, Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .cpu_kernels import Enter, LayerNorm, attention_for, rounded_rows, tabulated
 from .distributed import mean_over_batch, place_in_batch
+from .imputation import Imputation
+from .likelihood import Likelihood
 from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask, uniform
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .plain import all_plain, is_plain, vectors
@@ -61,7 +63,7 @@ class MaskGITGenerateOutput(ModelOutput):
     labels: Tensor | None = None
 
 
-class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
+class MaskGITForTimeSeriesGeneration(Imputation, Likelihood, NCVQVAEPreTrainedModel):
     """The prior of NC-VQVAE (Mathisen et al., arXiv 2408.16613), after MaskGIT (Chang et al., arXiv 2202.04200).
 
     A bidirectional transformer predicts masked codes from visible ones and the class. The tokenizer inside is frozen:
@@ -138,6 +140,16 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.tokenizer.requires_grad_(False)  # loading has made its parameters anew
         return loaded
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """See `NCVQVAEPreTrainedModel.save_pretrained`. The pipeline is saved too, for those without the package."""
+        from .pipeline import CUSTOM_PIPELINES  # transformers copies what a model's module imports
+
+        self.config.custom_pipelines = CUSTOM_PIPELINES
+        try:
+            super().save_pretrained(*args, **kwargs)
+        finally:
+            del self.config.custom_pipelines
 
     def train(self, mode: bool = True) -> "MaskGITForTimeSeriesGeneration":
         super().train(mode)
