@@ -3,8 +3,8 @@
     python tests/lowest.py CHECKPOINT [--floors]
 
 A checkpoint loads, generates, is saved and loads again, with the package and without, and its samples go into a CSV:
-the same bits everywhere. Damaged weights are refused. `--floors` also asks uv whether every extra can be had at the lowest versions that
-pyproject.toml names.
+the same bits everywhere. Damaged weights are refused. `--floors` also asks uv whether every extra can be had at the
+lowest versions that pyproject.toml names.
 """
 
 import argparse
