@@ -2,7 +2,7 @@ DATASET ?= GunPoint
 UCR ?=
 REFERENCE ?= $(wildcard ../shared/bench/reference.py)
 
-.PHONY: setup demo test test-fast test-peer test-lowest .venv-lowest .venv-newest bench style quality cards clean
+.PHONY: setup demo test test-fast test-peer test-lowest .venv-lowest .venv-newest bench browser style quality cards clean
 
 setup: .venv/installed
 
@@ -27,10 +27,10 @@ test: setup
 test-fast: setup
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST)
 
-# The tests that transformers runs on its own models, on ours; what of them is skipped is listed.
+# The tests that transformers runs on its own models, on ours; what of them is left out is counted, with its reason.
 test-peer: setup
 	if .venv/bin/python tests/peer/lay_out.py; then OMP_NUM_THREADS=1 .venv/bin/python -m pytest -o addopts= -q -rs \
-	  --tb=short -n auto --dist loadfile tests/peer/prior.py tests/peer/stage1.py $(PYTEST); fi
+	  --tb=short -n auto --dist loadscope tests/peer/prior.py tests/peer/stage1.py $(PYTEST); fi
 
 # The inference install at the lowest and at the newest versions that pyproject.toml allows, whatever constraints.txt says:
 # each has PyTorch as PyPI has it, 5 GB with CUDA.
@@ -44,6 +44,10 @@ test-lowest: .venv-lowest .venv-newest
 	$@/bin/uv pip install --quiet --python $@/bin/python --resolution $(RESOLUTION) --only-binary :all: \
 	  --no-binary ncvqvae --reinstall-package ncvqvae .
 	OMP_NUM_THREADS=1 $@/bin/python tests/lowest.py model_cards/ncvqvae-gunPoint $(if $(filter lowest-direct,$(RESOLUTION)),--floors)
+
+# The page of spaces/ncvqvae-browser: onnxruntime-web, by npm, and the ONNX files of a checkpoint.
+browser: setup
+	.venv/bin/python spaces/ncvqvae-browser/build.py $(CHECKPOINTS)
 
 # REFERENCE is a script that prints what the same work costs elsewhere, see training/speed/speed.py; without one there are no ratios.
 bench: setup

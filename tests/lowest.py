@@ -28,7 +28,7 @@ import ncvqvae
 
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
-EXTRAS = ("train", "eval", "demo", "sweep")
+EXTRAS = ("train", "eval", "demo", "export", "sweep")
 NUM_SAMPLES = 4
 WITHOUT_THE_PACKAGE = """
 import sys

@@ -6,7 +6,15 @@ pruning, offloading, hooks, a `forward` of its own. So weights are read where th
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules.module import (
+    _global_backward_hooks,
+    _global_backward_pre_hooks,
+    _global_forward_hooks,
+    _global_forward_pre_hooks,
+)
+
+
+OF_EVERY_MODULE = _global_forward_pre_hooks, _global_forward_hooks, _global_backward_pre_hooks, _global_backward_hooks
 
 
 def is_plain(module: nn.Module, kind: type[nn.Module] | None = None) -> bool:
@@ -17,7 +25,7 @@ def is_plain(module: nn.Module, kind: type[nn.Module] | None = None) -> bool:
     if kind is not None and type(module) is not kind:
         return False
     hooks = module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks
-    if any(hooks) or _has_any_global_hook() or "forward" in vars(module) or module._compiled_call_impl is not None:
+    if any(hooks) or any(OF_EVERY_MODULE) or "forward" in vars(module) or module._compiled_call_impl is not None:
         return False
     # Tensors of another class have products of their own: quantized ones, those that are spread over processes.
     return type(getattr(module, "weight", None)) in (nn.Parameter, Tensor, type(None))

@@ -14,6 +14,11 @@ def mask_ratio(progress: Tensor | float) -> Tensor | float:
     return math.cos(progress * math.pi / 2)
 
 
+def uniform(*size: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu") -> Tensor:
+    """The numbers of `torch.rand`, in a form that compiled graphs take for batches of any size."""
+    return torch.empty(size, dtype=torch.float32, device=device).uniform_(generator=generator)
+
+
 def training_mask(
     batch: int,
     num_codes: int,
@@ -31,8 +36,8 @@ def training_mask(
         part: the samples to return; numbers are drawn for all.
         valid (*optional*): which codes of these samples there are, `(samples, num_codes)`; others pad shorter ones.
     """
-    progress = torch.rand(batch, generator=generator, dtype=torch.float32, device=device)[part]
-    order = torch.rand(batch, num_codes, generator=generator, dtype=torch.float32, device=device)[part]
+    progress = uniform(batch, generator=generator, device=device)[part]
+    order = uniform(batch, num_codes, generator=generator, device=device)[part]
     sizes: Tensor | int = num_codes
     if valid is not None:
         order, sizes = order.masked_fill(~valid, 2.0), valid.sum(1)
@@ -47,9 +52,9 @@ def draw(logits: Tensor, temperature: float, generator: torch.Generator | None =
     """
     probabilities = (logits.float() / temperature).softmax(-1)
     cumulative = probabilities.cumsum(-1)
-    uniform = torch.rand(logits.shape[:-1], generator=generator, dtype=torch.float32, device=logits.device)[..., None]
+    level = uniform(*logits.shape[:-1], generator=generator, device=logits.device)[..., None]
     # The first code whose cumulative probability is beyond the number: never one of probability zero.
-    codes = torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True)
+    codes = torch.searchsorted(cumulative, level * cumulative[..., -1:], right=True)
     codes = codes.clamp_max(logits.shape[-1] - 1)  # the product may round up to the last sum
     return codes[..., 0], probabilities.gather(-1, codes)[..., 0]
 
@@ -64,8 +69,8 @@ def least_confident(
 
     Confidence is the logarithm of the probability plus Gumbel noise times `noise_scale`.
     """
-    uniform = torch.rand(probabilities.shape, generator=generator, dtype=torch.float32, device=probabilities.device)
-    gumbel = -(-(uniform.clamp_min(1e-20)).log()).clamp_min(1e-20).log()
+    drawn = uniform(*probabilities.shape, generator=generator, device=probabilities.device)
+    gumbel = -(-(drawn.clamp_min(1e-20)).log()).clamp_min(1e-20).log()
     confidence = (probabilities + 1e-5).log() + noise_scale * gumbel
     return confidence.topk(count, dim=1, largest=False).indices
 
@@ -115,7 +120,7 @@ def decoding_order(
     if name == "confidence":
         return None
     if name == "random":
-        return torch.rand(batch, grid[0] * grid[1], generator=generator, dtype=torch.float32, device=device).argsort(1)
+        return uniform(batch, grid[0] * grid[1], generator=generator, device=device).argsort(1)
     return low_discrepancy_order(batch, grid, generator, device)
 
 

@@ -91,7 +91,12 @@ class VectorQuantizer(InFloat32):
         with torch.autocast(latents.device.type, enabled=False):
             points = self._points(latents)
             if self.training and not self._started:
-                self._start(points.detach(), generator)
+                self._started = True
+                buffers = self.started, self.cluster_size, self.embedding_sum
+                if torch.compiler.is_compiling():
+                    start_in_graph(points.detach(), *buffers, self.kmeans_init)
+                else:
+                    start(points.detach(), *buffers, self.kmeans_init, generator)
             codebook = self.codebook
             codes = nearness(points.detach(), codebook).argmax(1)
             hard = F.embedding(codes, codebook)
@@ -133,7 +138,6 @@ class VectorQuantizer(InFloat32):
         self.cluster_size.copy_(cluster_size)
         self.embedding_sum.copy_(embedding_sum)
 
-    @torch.compiler.disable
     @torch.no_grad()
     def _revive(self, points: Tensor, generator: torch.Generator | None) -> None:
         dead = self.cluster_size < self.revival_threshold
@@ -146,19 +150,34 @@ class VectorQuantizer(InFloat32):
         self.embedding_sum.copy_(torch.where(dead[:, None], candidates, self.embedding_sum))
         self.cluster_size.copy_(torch.where(dead, 1.0, self.cluster_size))
 
-    @torch.compiler.disable
-    @torch.no_grad()
-    def _start(self, points: Tensor, generator: torch.Generator | None) -> None:
-        self._started = True
-        if self.started > 0:
-            return
-        self.started.fill_(1)
-        if not self.kmeans_init:
-            return
-        found = kmeans(gather_batch(points), len(self.cluster_size), generator)
-        centroids, counts = map(broadcast_from_first, found)
-        self.cluster_size.copy_(counts)
-        self.embedding_sum.copy_(centroids * counts[:, None])
+
+@torch.no_grad()
+def start(
+    points: Tensor,
+    started: Tensor,
+    cluster_size: Tensor,
+    embedding_sum: Tensor,
+    kmeans_init: bool,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Starts the statistics of a codebook from k-means on `points` `(points, dim)`, unless they have `started`."""
+    if started > 0:
+        return
+    started.fill_(1)
+    if not kmeans_init:
+        return
+    found = kmeans(gather_batch(points), len(cluster_size), generator)
+    centroids, counts = map(broadcast_from_first, found)
+    cluster_size.copy_(counts)
+    embedding_sum.copy_(centroids * counts[:, None])
+
+
+@torch.library.custom_op("ncvqvae::start_codebook", mutates_args=("started", "cluster_size", "embedding_sum"))
+def start_in_graph(
+    points: Tensor, started: Tensor, cluster_size: Tensor, embedding_sum: Tensor, kmeans_init: bool
+) -> None:
+    """`start` as one operation of a compiled graph, which could not hold its loops and its decision."""
+    start(points, started, cluster_size, embedding_sum, kmeans_init)
 
 
 def kmeans(

@@ -17,7 +17,9 @@ from .class_labels import NO_CLASS, Labels, label_ids
 from .configuration_maskgit import MaskGITConfig
 from .cpu_kernels import Enter, LayerNorm, attention_for, rounded_rows, tabulated
 from .distributed import mean_over_batch, place_in_batch
-from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask
+from .imputation import Imputation
+from .likelihood import Likelihood
+from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask, uniform
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .plain import all_plain, is_plain, vectors
 from .precision import autocast
@@ -61,7 +63,7 @@ class MaskGITGenerateOutput(ModelOutput):
     labels: Tensor | None = None
 
 
-class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
+class MaskGITForTimeSeriesGeneration(Imputation, Likelihood, NCVQVAEPreTrainedModel):
     """The prior of NC-VQVAE (Mathisen et al., arXiv 2408.16613), after MaskGIT (Chang et al., arXiv 2202.04200).
 
     A bidirectional transformer predicts masked codes from visible ones and the class. The tokenizer inside is frozen:
@@ -223,8 +225,7 @@ class MaskGITForTimeSeriesGeneration(NCVQVAEPreTrainedModel):
         start, total = place_in_batch(codes.shape[0], codes.device) if self.training else (0, codes.shape[0])
         mine = slice(start, start + codes.shape[0])
         if self.training:
-            drawn = torch.rand(total, generator=generator, dtype=torch.float32, device=codes.device)
-            keep = drawn >= self.config.label_dropout
+            keep = uniform(total, generator=generator, device=codes.device) >= self.config.label_dropout
             labels = torch.where(keep[mine], labels, self._null(labels))
         valid = None if self.config.sets is None else codes >= 0
         mask = training_mask(total, codes.shape[1], generator, codes.device, mine, valid)

@@ -151,6 +151,7 @@ def test_what_is_wrong_is_said_in_one_line(client, tmp_path):
     assert message(client, text="1 2 x", **ask) == "'x' is not a number"
     refused = "the checkpoint takes series of 40 samples, found 3 samples; from 8 to 10,000 samples are stretched"
     assert message(client, text="1 2 3", **ask) == refused
+    assert message(client, text="1,5; 2,5", **ask).startswith("'1,5' may be one number or two: write decimal points")
     assert "NaN or infinite" in message(client, text="nan " * 40, **ask)
     bad = tmp_path / "bad.csv"
     bad.write_text("1,2,3\n4,5,6\n")

@@ -12,6 +12,7 @@ from helpers.loopback_hub import File
 from helpers.places import SPACES
 from helpers.processes import served
 from ncvqvae.cli.__main__ import main
+from ncvqvae.hub.publish import publish_space
 
 
 gradio_client = pytest.importorskip("gradio_client", reason="the extra `demo` is not installed")
@@ -103,6 +104,8 @@ def test_a_dry_run_lists_the_files_of_the_space_and_sends_nothing(capsys, monkey
     (space / "ncvqvae-gunPoint" / "notes.txt").write_text("not for others")
     assert main(["publish-space", str(space), "--repo-id", "org/sampler", "--dry-run"]) == 0
     said = capsys.readouterr().out
+    card = publish_space(space, "org/sampler", dry_run=True).files["README.md"].decode()
+    assert "- org/ncvqvae-fordA" in card and "org/sampler/resolve/main/ncvqvae-cBF/samples.png" in card
     for name in ("app.py", "ncvqvae/demo/app.py", "ncvqvae/hub/model_card.md", "ncvqvae-gunPoint/model.safetensors"):
         assert f"  {name} " in said
     assert not any(name in said for name in ("__pycache__", ".env", "notes.txt")) and "would go to" in said
@@ -112,7 +115,7 @@ def test_what_is_no_space_is_refused_in_one_line(tmp_path, capsys):
     (tmp_path / "app.py").write_text("")
     (tmp_path / "requirements.txt").write_text("")
     ask = ["publish-space", str(tmp_path), "--repo-id", "org/sampler"]
-    assert main(ask) == 2 and "must hold README.md" in capsys.readouterr().err
+    assert main(ask) == 2 and "is not a Space: it lacks README.md" in capsys.readouterr().err
     (tmp_path / "README.md").write_text("---\nsdk: docker\n---\n")
     assert main(ask) == 2 and "does not say `sdk: gradio`" in capsys.readouterr().err
     for metadata, message in (("---\nsdk: [\n---\n", "cannot be read"), ("# App\n", "does not say `sdk: gradio`")):
@@ -121,6 +124,21 @@ def test_what_is_no_space_is_refused_in_one_line(tmp_path, capsys):
         (line,) = capsys.readouterr().err.splitlines()
         assert message in line
     assert main([*ask[:-1], "sampler"]) == 2 and "organisation/name" in capsys.readouterr().err
+
+
+def test_a_static_space_goes_up_with_what_its_page_loads_and_nothing_else(hub, environment, tmp_path):
+    space = shutil.copytree(SPACE.with_name("ncvqvae-browser"), tmp_path / "page")
+    for name in ("vendor/ort.wasm.min.mjs", "models/gunPoint/decode.onnx"):
+        (space / name).parent.mkdir(parents=True, exist_ok=True)
+        (space / name).write_text("made by make browser")
+    code, said = command("publish-space", space, "--repo-id", "org/page", environment=environment)
+    assert code == 0, said
+    names = set(hub.files("org/page", "space"))
+    assert {"index.html", "sampler.js", "vendor/ort.wasm.min.mjs", "models/gunPoint/decode.onnx"} < names
+    assert not any(name.startswith("ncvqvae/") for name in names)
+    shutil.rmtree(space / "models")
+    code, said = command("publish-space", space, "--repo-id", "org/page", environment=environment)
+    assert code == 2 and "lacks models; build it with make browser" in said
 
 
 @pytest.mark.slow

@@ -16,8 +16,9 @@ from . import evaluation, inference, pretraining, publishing, training, uses
 COMMANDS = (
     *(training.add_train, training.add_finetune, pretraining.add_pretrain),
     *(inference.add_sample, inference.add_reconstruct, inference.add_embed, inference.add_info, inference.add_demo),
-    *(uses.add_impute, uses.add_edit, uses.add_score, uses.add_augment, uses.add_export),
-    *(evaluation.add_evaluate, publishing.add_publish, publishing.add_publish_data, publishing.add_publish_space),
+    *(uses.add_impute, uses.add_edit, uses.add_score, uses.add_augment),
+    *(evaluation.add_evaluate, publishing.add_export),
+    *(publishing.add_publish, publishing.add_publish_data, publishing.add_publish_space),
 )
 
 
@@ -56,7 +57,7 @@ def run(function: Callable[[argparse.Namespace], None], options: argparse.Namesp
             print(f"{name}: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     except ImportError as error:
-        extras = "install ncvqvae with its extras: pip install -e '.[eval,demo]' in its source"
+        extras = "install ncvqvae with its extras: pip install -e '.[eval,demo,export]' in its source"
         print_failure(f"{name}: {error}; {extras}")
         return 2
     except user_errors() as error:

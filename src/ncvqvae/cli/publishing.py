@@ -1,4 +1,4 @@
-"""Commands that publish: publish, publish-data, publish-space."""
+"""Commands by which things leave this machine: export, publish, publish-data, publish-space."""
 
 import argparse
 from pathlib import Path
@@ -9,6 +9,31 @@ if TYPE_CHECKING:
     from ..hub.upload import Sent
 
 DATA_DIR = "folder of the archive (default: the package aeon provides the dataset)"
+
+
+def add_export(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a checkpoint as ONNX files, for programs without Python",
+        description="Write encode.onnx, decode.onnx, prior_step.onnx and export.json, for batches of every size, and "
+        "compare them with the checkpoint. Random draws are the caller's: see ncvqvae.hub.export.PriorStep.",
+    )
+    parser.set_defaults(run=export)
+    parser.add_argument("checkpoint", help="a folder or an id on the Hub, of series of one length")
+    parser.add_argument("--out", metavar="FOLDER", help="folder to write into (default: the checkpoint's name, -onnx)")
+
+
+def export(options: argparse.Namespace) -> None:
+    from ..hub.export import export as write_onnx
+    from ..inference import load_checkpoint
+
+    folder = Path(options.out or f"{Path(options.checkpoint).resolve().name}-onnx")
+    units = {"encode": "of the codes", "decode": "standard deviations", "prior_step": "in the logits"}
+    for name, difference in write_onnx(load_checkpoint(options.checkpoint), folder).items():
+        size = (folder / f"{name}.onnx").stat().st_size
+        compared = f"largest difference {difference:.1e} {units[name]}"
+        print(f"{folder / name}.onnx: {size / 1e6:.1f} MB, {compared}")
+    print(f"{folder / 'export.json'}: sizes, classes and settings")
 
 
 def add_publish(commands: Any) -> None:

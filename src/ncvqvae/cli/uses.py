@@ -1,4 +1,4 @@
-"""Commands that do with a checkpoint what it was not trained for: impute, edit, score, augment, export."""
+"""Commands that do with a checkpoint what it was not trained for: impute, edit, score, augment."""
 
 import argparse
 from collections.abc import Callable
@@ -185,27 +185,3 @@ def augment(options: argparse.Namespace) -> None:
     more, labels = sampler.fit_resample(values.numpy(), names)
     write_series(options.output, check_finite(torch.from_numpy(more), options.checkpoint), labels.tolist())
     print(f"{len(more)} series in {options.output}, of which {len(more) - len(values)} are generated")
-
-
-def add_export(commands: Any) -> None:
-    parser = commands.add_parser(
-        "export",
-        help="write a checkpoint as ONNX files",
-        description="Write encode.onnx, decode.onnx and prior.onnx, for any size of a batch, and export.json, which "
-        "says what a sampling loop needs. Each file is compared with the model in onnxruntime.",
-    )
-    parser.set_defaults(run=export)
-    parser.add_argument("checkpoint", help=CHECKPOINT)
-    parser.add_argument("folder", help="folder to write to")
-
-
-def export(options: argparse.Namespace) -> None:
-    import onnxruntime  # noqa: F401  what is missing is said before the work
-    import onnxscript  # noqa: F401
-
-    from ..hub.export import export as export_model
-    from ..inference import load_checkpoint
-
-    differences = export_model(load_checkpoint(options.checkpoint), options.folder)
-    for name, difference in differences.items():
-        print(f"{name:<14}largest difference from the model {difference:.1e}")

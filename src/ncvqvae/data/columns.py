@@ -8,7 +8,7 @@ import pyarrow as pa
 from datasets import Dataset, Features
 
 from .layout import Columns, Kind
-from .series import fill_series, values_column
+from .series import as_doubles, fill_series, values_column
 from .streaming import leaf_of
 
 
@@ -23,6 +23,8 @@ def kind_of(kind: pa.DataType) -> Kind:
     types, leaf = pa.types, leaf_of(kind)
     if leaf == kind and types.is_decimal(kind):
         return "number"
+    if leaf == kind and types.is_temporal(kind):
+        return "time"
     if not any(is_kind(leaf) for is_kind in (types.is_floating, types.is_integer, types.is_boolean, types.is_null)):
         return "other"
     return "number" if leaf == kind else "list"
@@ -61,18 +63,18 @@ def _nested(table: pa.Table, names: list[str], channels_last: bool) -> Iterator[
             channels += _swapped(lists) if nested and channels_last else lists
         if None in channels or len({len(one) for one in channels}) > 1:
             raise ValueError("a series has channels of unequal lengths")
-        yield np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in channels])
+        yield np.stack([as_doubles(one.to_numpy(zero_copy_only=False)) for one in channels])
 
 
 def _swapped(times: list) -> list[pa.Array]:
     """The channels of one series, from its times."""
     if None in times or len({len(one) for one in times}) > 1:
         raise ValueError("a series has times with unequal numbers of channels")
-    return list(map(pa.array, np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in times], 1)))
+    return list(map(pa.array, np.stack([as_doubles(one.to_numpy(zero_copy_only=False)) for one in times], 1)))
 
 
 def _wide(table: pa.Table, columns: list[list[str]]) -> Iterator[np.ndarray]:
-    samples = [np.stack([table[name].to_numpy().astype(np.float64) for name in row], 1) for row in columns]
+    samples = [np.stack([as_doubles(table[name].to_numpy()) for name in row], 1) for row in columns]
     return iter(np.stack(samples, 1))
 
 

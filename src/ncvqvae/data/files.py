@@ -9,6 +9,8 @@ import csv
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from html import unescape
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -17,13 +19,14 @@ import numpy as np
 from torch import Tensor
 
 from ..runtime import one_line, whole_file
+from .lines import decoded
 
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = (".csv", ".npz", ".parquet")
-FORMULA = re.compile(r"[=+@\t\r-]")
+FORMULA = re.compile(r"'*[=+@\t\r#-]")  # or a comment
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
@@ -76,31 +79,52 @@ def _write_csv(path: Path, rows: np.ndarray, labels: Sequence[str] | None, colum
 
 
 def _no_formula(label: str) -> str:
-    """The name of a class, with a quotation mark before one that a spreadsheet would run; `read_text` removes it."""
+    """The name of a class, with a quotation mark before one that is a formula or a comment; `read_text` removes it."""
     return f"'{label}" if FORMULA.match(label) and not NUMBER.fullmatch(label) else label
 
 
-def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """`values` and `labels` of an npz file. Raises `ValueError` for one that is damaged or lacks values."""
+def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """`values` and `labels` (or `label`, or `class`) of an npz file, and what is told about its other arrays.
+
+    Raises:
+        ValueError: for one that is damaged, lacks values, or has several arrays of labels.
+    """
+    from .names import role_of, some
+
     with _explained(path), np.load(path) as arrays:
-        if "values" not in arrays:
+        labels = [name for name in arrays if role_of(name) == "label"]
+        if "values" not in arrays or len(labels) > 1:
             raise ValueError(f"it holds {', '.join(arrays) or 'nothing'}: call the series values and classes labels")
-        return arrays["values"], arrays.get("labels")
+        others = [name for name in arrays if name not in ("values", *labels)]
+        told = [f"without {some(others)}: the series are in values"] * bool(others)
+        return arrays["values"], arrays[labels[0]] if labels else None, told
 
 
-def read_ts(path: Path) -> tuple[list[np.ndarray], list[str] | None, list[str]]:
+def read_ts(path: Path) -> tuple[list[np.ndarray], list[str | None] | None, list[str]]:
     """The series `(channels, length)` and the classes of an archive's `.ts` file, read by aeon, and what is told."""
     from aeon.datasets import load_from_ts_file
 
     with _explained(path):
+        if re.search(r"^\s*@timestamps\s+true\b", path.read_text(errors="replace"), re.IGNORECASE | re.MULTILINE):
+            raise ValueError("it has a time beside each value, which aeon does not read; leave the times out")
         series, labels, about = load_from_ts_file(str(path), return_meta_data=True)
         if not len(series):
             raise ValueError("it has no line of series below @data")
     told = [f"read from {path.name}"]
     if about["targetlabel"]:
         told.append("without the targets: they are numbers to predict, no classes")
-    labels = list(labels) if about["classlabel"] else None
+    labels = _labels_as_written(path, len(series)) if about["classlabel"] else None
     return [np.asarray(one, dtype=np.float64) for one in series], labels, told
+
+
+def _labels_as_written(path: Path, count: int) -> list[str | None]:
+    """The classes of a `.ts` file; aeon writes them in small letters, and replaces their `nan`."""
+    _, _, data = re.split(r"^(\s*@data\s*)$", path.read_text(encoding="utf-8"), maxsplit=1, flags=re.I | re.M)
+    lines = [line for line in data.splitlines() if line.strip()]
+    if len(lines) != count:
+        raise ValueError(f"it has {len(lines)} lines below @data, for {count} series")
+    labels = [line.rpartition(":")[2].strip() for line in lines]
+    return [None if label == "?" else label for label in labels]
 
 
 def read_arff(path: Path, label: str | None) -> "tuple[list[np.ndarray] | pd.DataFrame, list[str] | None]":
@@ -112,17 +136,18 @@ def read_arff(path: Path, label: str | None) -> "tuple[list[np.ndarray] | pd.Dat
     from scipy.io.arff import ArffError, loadarff
 
     with _explained(path):
-        if re.search(r"^\s*@attribute\s.*\brelational\b", path.read_text(), re.IGNORECASE | re.MULTILINE):
+        text = decoded(path)[0]
+        if re.search(r"^\s*@attribute\s.*\brelational\b", text, re.IGNORECASE | re.MULTILINE):
             series, labels = load_from_arff_file(str(path))
-            return list(np.asarray(series, dtype=np.float64)), list(labels)
+            return list(np.asarray(series, dtype=np.float64)), [label.strip("'\"") for label in labels]
         try:
-            rows, about = loadarff(str(path))
-        except (ArffError, NotImplementedError, IndexError) as error:
-            raise ValueError(str(error)) from None
-    table = pd.DataFrame(rows)
-    words = [name for name, kind in zip(about.names(), about.types(), strict=True) if kind == "nominal"]
+            rows, about = loadarff(StringIO(text.encode("ascii", "xmlcharrefreplace").decode()))  # scipy reads ASCII
+        except (ArffError, NotImplementedError, IndexError, StopIteration) as error:
+            raise ValueError(str(error) or "it has no line @data") from None
+    table = pd.DataFrame(rows).rename(columns=unescape)
+    words = [unescape(name) for name, kind in zip(about.names(), about.types(), strict=True) if kind == "nominal"]
     for name in words:
-        table[name] = table[name].str.decode("utf-8").replace("?", None)
+        table[name] = table[name].str.decode("ascii").map(unescape).replace("?", None)
     return table.rename(columns={words[0]: "label"} if len(words) == 1 and label is None else {}), None
 
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from datasets import Dataset
 from torch import Tensor
 
+from ..runtime import one_line
 from .labels import label_names
 from .layout import Columns, Layout
 from .names import FEW_SAMPLES
-from .series import values_column
+from .series import as_doubles, values_column
 
 
 MANY_SERIES = 16  # of few samples each: the axes seem to be in another order, or rows to be times
@@ -42,15 +44,17 @@ def from_arrays(values: Any, labels: Sequence | None, layout: Layout, told: list
     """
     if layout.named or layout.values:
         raise ValueError(f"arrays have no columns, so there is no column {(layout.named or layout.values)[0]!r}")
+    if isinstance(values, np.ndarray) and values.dtype == object and values.ndim == 1:
+        values = list(values)  # of arrays of unequal lengths
     arrays = _as_arrays(values, layout)
-    if not told:
+    if not any(one.startswith("read from") for one in told):
         axes = ["length", "channels"] if layout.channels_last else ["channels", "length"]
         if isinstance(values, list | tuple):
-            told = [f"read from a list of arrays ({', '.join(axes)})"]
+            told = [f"read from a list of arrays ({', '.join(axes)})", *told]
         else:
             recording = layout.window is not None and values.ndim < (3 if layout.channels_last else 2)
             axes = axes if values.ndim == 3 or (recording and values.ndim == 2) else ["length"]
-            told = [f"read from an array ({', '.join(axes if recording else ['series', *axes])})"]
+            told = [f"read from an array ({', '.join(axes if recording else ['series', *axes])})", *told]
     return of_arrays(arrays, None if labels is None else label_names(labels, len(arrays)), told)
 
 
@@ -109,22 +113,36 @@ def _as_arrays(values: Any, layout: Layout) -> np.ndarray | list[np.ndarray]:
     series = [np.atleast_2d(one if ragged else one[0]) for one in arrays]
     check_shapes([one.shape for one in series], len(arrays) if ragged else len(arrays[0]), layout.channels_last)
     if ragged:
-        return [one.astype(np.float64) for one in series]
+        return [as_doubles(one) for one in series]
     whole = arrays[0][:, None] if arrays[0].ndim == 2 else arrays[0]
-    return whole if whole.dtype in (np.float32, np.float64) else whole.astype(np.float64)
+    return whole if whole.dtype in (np.float32, np.float64) else as_doubles(whole)
 
 
 def _as_numpy(values: Any) -> np.ndarray:
     """An array of numbers, if that is what it is; `None` and masked values become NaN."""
     if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        values = values.float() if values.dtype == torch.bfloat16 else values
+        return _of_tensor(values)
     if isinstance(values, np.ma.MaskedArray):
-        return np.ma.filled(values.astype(np.float64), np.nan)
-    array = np.asarray(values)
+        return np.ma.filled(as_doubles(values), np.nan)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # numbers beside arrays, or arrays of unequal lengths
+        raise ValueError(
+            "an element of the list is no array of numbers: pass the labels, if there are, apart"
+        ) from None
     if array.dtype == object:
         try:
-            return array.astype(np.float64)
+            return np.where(pd.isna(array), np.nan, array).astype(np.float64)
         except (TypeError, ValueError):
             return array
     return array
+
+
+def _of_tensor(values: Tensor) -> np.ndarray:
+    try:
+        values = (values if values.layout == torch.strided else values.to_dense()).detach().cpu()
+        values = values.dequantize() if values.is_quantized else values
+        whole = values.is_floating_point() and values.dtype not in (torch.float32, torch.float64)
+        return (values.float() if whole else values).numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"cannot read numbers from a tensor of {values.dtype} ({one_line(error)[:120]})") from None

@@ -12,11 +12,12 @@ from datasets import ClassLabel, Dataset
 
 from ..runtime import one_line
 from .columns import kind_of, reader
+from .frames import with_index
 from .from_arrays import MANY_SERIES, Opened, check_shapes, of_arrays
 from .labels import label_names
-from .layout import Columns, Kind, Layout, as_times, find_columns, question
-from .names import FEW_SAMPLES, name_samples, some
-from .tables import recordings, with_index
+from .layout import Columns, Kind, Layout, as_times, find_columns
+from .names import FEW_SAMPLES, name_samples, question, some
+from .tables import recordings
 
 
 PEEKED = 1000  # rows that are looked at
@@ -71,7 +72,12 @@ def from_frame(table: pd.DataFrame, layout: Layout, told: list[str]) -> Opened:
     Raises:
         ValueError: see `from_dataset`.
     """
+    if isinstance(table.columns, pd.MultiIndex):  # of channel and sample
+        table = table.set_axis(["_".join(str(part) for part in name if part != "") for name in table.columns], axis=1)
     table = with_index(table.rename(columns=str))
+    table = table.astype(
+        {name: kind.subtype for name, kind in table.dtypes.items() if isinstance(kind, pd.SparseDtype)}
+    )
     if not len(table):
         raise ValueError("there are no series: the table is empty")
     if len(set(table.columns)) < len(table.columns):
@@ -93,7 +99,7 @@ def _numbers_of_series(table: pd.DataFrame, columns: Columns) -> Dataset:
     if columns.rows == "lists":
         kept = pd.DataFrame({name: [np.asarray(one) for one in table[name]] for name in names})
     else:
-        kept = table[names].apply(lambda one: pd.to_numeric(one.astype(float) if one.dtype == object else one))
+        kept = table[names].apply(lambda one: pd.to_numeric(one if one.dtype != object else one.astype(float)))
     try:
         return Dataset.from_pandas(kept, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -107,7 +113,7 @@ def _kind_of_column(column: pd.Series) -> Kind:
     if pd.api.types.is_numeric_dtype(column) or (column.dtype == object and not len(known)):
         return "number"
     if column.dtype != object:
-        return "other"
+        return "time" if column.dtype.kind in "mM" or isinstance(column.dtype, pd.PeriodDtype) else "other"
     if all(isinstance(one, np.ndarray | list | tuple | pd.Series) for one in known):
         return "list"
     return "number" if all(isinstance(one, int | float | np.number | Decimal) for one in known) else "other"

@@ -9,20 +9,24 @@ import pandas as pd
 from .times import read_times
 
 
-# The names, in small letters and without a unit or `_id`, by which a column is known without an option.
+# The names, in small letters with `_` and without a unit or `_id`, by which a column is known without an option.
 NAMES = {
     "label": ("label", "labels", "class"),
     "id": (
-        *("id", "series", "unique", "item", "instance", "window", "recording", "session", "trial"),
-        *("subject", "user", "participant", "patient"),
+        *("id", "series", "unique", "item", "instance", "window", "recording", "session", "trial", "rec", "run"),
+        *("experiment", "episode", "segment", "unit", "unit_number", "subject", "user", "participant", "patient"),
     ),
     "time": (
         *("time", "timestamp", "ts", "ds", "date", "datetime", "time_index", "timepoint", "timestep", "time_step"),
-        *("elapsed", "time_elapsed", "elapsed_time", "seconds_elapsed"),
+        *("elapsed", "time_elapsed", "elapsed_time", "seconds_elapsed", "epoch", "unix_time", "unix_timestamp"),
+        "date_time",
     ),
     "channel": ("channel", "dimension", "dim", "sensor", "variable"),
 }
-ROW_NUMBERS = re.compile(r"#|idx|index|row|rownames|unnamed: \d+|__index_level_\d+__|level_\d+", re.IGNORECASE)
+ROW_NUMBERS = re.compile(
+    r"#|idx|index|no\.?|nr\.?|row|row[ _]?(names|number|num|no|nr|id|index)|unnamed: \d+|(__index_)?level_\d+(__)?",
+    re.IGNORECASE,
+)
 COUNTS_ROWS = re.compile(r"time|stamp|elapsed|clock|frame|sample|step|tick|count|seq|packet", re.IGNORECASE)
 UNIT = re.compile(r"[ _]*(\([^)]*\)|\[[^]]*\])|[ _](s|ms|us|µs|ns|sec|secs|seconds|utc|unix)")
 NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -32,14 +36,19 @@ DAY_OR_MONTH_FIRST = re.compile(r"\d\d?[-/.]\d\d?[-/.]\d{2,4}\b.*")
 CHANNELS = re.compile(
     r"(.*[ _])?(sensor|channel|chan|ch|electrode|emg|eeg|imu|acc|gyro?|mag|adc)[ _-]*", re.IGNORECASE
 )
+MAY_BE_CLASSES = re.compile(
+    r"(activity|gesture|(activity|class|label|gesture|category)[ _-]?id|category)", re.IGNORECASE
+)
+# c0.1 is 0.1, or sample 1 of c0; t-1 and lag 1 go back in time; in t0_c1 the sample comes first.
+UNCLEAR = re.compile(r".*\d\.\d+|(.*[ _])?(t-|lag[ _-]?)\d+|t[ _-]?\d+[ _-].*\d", re.IGNORECASE)
 SAMPLES = re.compile(r"(.*[ _])?t[ _-]*|", re.IGNORECASE)
 FEW_SAMPLES = 8  # fewer columns or samples seem to be the channels of one time, and are asked about
 
 
 def role_of(name: str) -> str | None:
     """Whether a column's name says that it holds the `"label"`, the `"id"`, the `"time"` or the `"channel"`."""
-    plain = name.strip().lower()
-    bare = re.sub(f"({UNIT.pattern})$", "", plain)
+    plain = re.sub(r"[ _-]+", "_", name.strip().lower())
+    bare = re.sub(f"({UNIT.pattern})$", "", name.strip().lower()).replace(" ", "_")
     for role, names in NAMES.items():
         if plain in names or (role in ("id", "channel") and plain.removesuffix("_id") in names):
             return role
@@ -75,8 +84,8 @@ def by_channel(names: Sequence[str], day_first: bool | None = None) -> list[list
     if _are_times(names):
         times = read_times(pd.Series(names, name="names of the columns"), day_first)
         return [[names[place] for place in times.argsort()]]
-    if all(_as_number(name) is not None for name in names):
-        return [sorted(names, key=float)]
+    if at := _at_times(names):
+        return [sorted(names, key=at.__getitem__)]
     placed: dict[str, dict[int, str]] = {}
     for name in names:
         match = NUMBERED.fullmatch(name)
@@ -110,10 +119,26 @@ def _are_times(names: Sequence[str]) -> bool:
 
 
 def _as_number(name: str) -> float | None:
-    try:
-        return float(name)
-    except ValueError:
-        return None
+    return float(name) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", name.strip()) else None
+
+
+def _at_times(names: Sequence[str]) -> dict[str, float]:
+    """The times in names such as 0.5 or t_0.5, or nothing if these are not the names.
+
+    Raises:
+        ValueError: for numbers that may be those of channel and sample (0.1 beside 0.10), or go back in time (t-1).
+    """
+    times = {name: _as_number(re.sub(f"^({SAMPLES.pattern})(?=\\d+\\.\\d+$)", "", name, flags=re.I)) for name in names}
+    known = {name: time for name, time in times.items() if time is not None}
+    if len(set(known.values())) == len(names):
+        return known
+    unclear = [name for name in names if UNCLEAR.fullmatch(name) or (len(known) == len(names) and "." in name)]
+    if unclear:
+        raise ValueError(
+            f"the number in the column {unclear[0]!r} may be read in several ways: number the columns t0, t1, ..., or "
+            "those of several channels x_0, x_1, ..., y_0, ..."
+        )
+    return {}
 
 
 def _check_evenly_numbered(names: Sequence[str], channels: list[dict[int, str]]) -> None:
@@ -128,3 +153,24 @@ def _check_evenly_numbered(names: Sequence[str], channels: list[dict[int, str]])
         before = numbers[0][steps.index(max(steps))]
         beside = f"{channels[0][before]} and {channels[0][before + max(steps)]}"
         raise ValueError(f"the columns are not evenly numbered, between {beside} samples seem to be missing")
+
+
+def which(what: str, name: str, values: list[str], option: str) -> str:
+    """What is asked where rows may be times or series; `option` says that they are times."""
+    columns = f"the columns {some(values)} may be samples or channels"
+    return f"{what} {name!r}, and {columns}: if a row is a time, add {option}; if it is a series, leave the column out"
+
+
+def question(values: list[str]) -> str:
+    """What is asked about columns that may be samples of a series or channels of a time."""
+    stray = [name for name in values if not are_numbered([name])]
+    if 0 < len(stray) < len(values) and len(values) > FEW_SAMPLES:
+        rest = [name for name in values if name not in stray]
+        return (
+            f"the column {stray[0]!r} is no sample of a series in the columns {some(rest)}: leave it out with "
+            "--value-columns, or if it holds the classes, name it with --label-column"
+        )
+    return (
+        f"the columns {some(values)} may be channels or samples: if a row is a time, name its column with "
+        "--time-column, or cut the recording with --window; if a row is a series, number the columns t0, t1, ..."
+    )

@@ -1,5 +1,6 @@
 """A user's own series as datasets to train on, whole or cut into windows, and a description of them."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,7 +118,8 @@ def describe(dataset: Dataset) -> str:
         shares = [f"{name}: {int((labels == index).sum())}" for index, name in enumerate(names[:10])]
         classes = "1 class" if len(names) == 1 else f"{len(names)} classes"
         said.append(f"{classes} ({', '.join(shares)}{', ...' if len(names) > 10 else ''})")
-    return ", ".join(said + [dataset.info.description] * bool(dataset.info.description))
+    said += [dataset.info.description] * bool(dataset.info.description)
+    return re.sub(r"\s*[\r\n]+\s*", " ", ", ".join(said))  # the name of a class may have several lines
 
 
 def read_series(source: Source, **how: Any) -> tuple[Tensor, list[str] | None, str]:
@@ -174,10 +176,11 @@ def _prepare(
     padded = all(one.padded for one in surveys.values())
     for one in surveys.values():
         one.padded = padded
+        one.spread.check()
     sizes = {name: one.lengths for name, one in surveys.items()}
     # A longer test series does not stretch those that are trained on.
     length = window or max(sizes["train"] if "train" in sizes else [size for part in sizes.values() for size in part])
-    double = any(one.needs_double for one in surveys.values())
+    double = any(one.spread.needs_double for one in surveys.values())
     prepared = {}
     for name, part in splits.items():
         if window and min(sizes[name]) < window:

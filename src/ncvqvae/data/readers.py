@@ -16,12 +16,12 @@ from torch import Tensor
 
 from ..runtime import one_line
 from .files import read_arff, read_arrays, read_ts
+from .frames import TIMES, one_table
 from .from_arrays import Opened, from_arrays
 from .from_tables import from_arrow, from_dataset, from_frame
 from .labels import label_names
 from .layout import Layout
 from .sources import ENDINGS, TEXTS, ending
-from .tables import one_table
 from .text import read_text
 
 
@@ -47,6 +47,8 @@ def open_source(source: Source, labels: Sequence | None, layout: Layout) -> dict
             layout = replace(layout, channels_last=False)
     if isinstance(source, pd.Series):
         source = source.to_frame(str(source.name or "value"))
+    if isinstance(source, list | tuple) and any(_has_times(one) for one in source):
+        source = [one.to_frame("value") if _has_times(one) else one for one in source]
     if isinstance(source, list | tuple) and source and all(_is_frame(one) for one in source):
         frames = [one if isinstance(one, pd.DataFrame) else pa.table(one).to_pandas() for one in source]
         names = None if labels is None else label_names(labels, len(frames))
@@ -64,6 +66,10 @@ def open_source(source: Source, labels: Sequence | None, layout: Layout) -> dict
     if _is_frame(source):
         return {"all": from_arrow(source, layout, told)}
     raise ValueError(f"cannot read series from a {type(source).__name__}: pass an array, table, path or dataset")
+
+
+def _has_times(source: object) -> bool:
+    return isinstance(source, pd.Series) and isinstance(source.index, TIMES)
 
 
 def _is_frame(source: object) -> bool:
@@ -89,7 +95,7 @@ def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Any, list[str]]
     if kind == ".arff":
         return *read_arff(path, layout.label), [f"read from {path.name}"]
     if kind == ".npz":
-        return *read_arrays(path), []
+        return read_arrays(path)
     if kind == ".npy":
         try:
             return np.load(path, mmap_mode="r"), None, []

@@ -14,6 +14,9 @@ from .spread import Spread
 from .streaming import StreamedValues, Values, chunks, column_array
 
 
+EXACT = 2**53  # float64 holds the whole numbers below
+
+
 def series_features(
     num_channels: int, length: int, label_names: Sequence[str] | None, double: bool = False
 ) -> Features:
@@ -65,6 +68,15 @@ def series_dataset(
     return Dataset.from_dict(columns, features=features)
 
 
+def as_doubles(values: np.ndarray) -> np.ndarray:
+    """Numbers in float64. Raises `ValueError` for whole ones that are too large for it to hold them all."""
+    found = values.astype(np.float64)
+    if values.dtype.kind in "iu" and found.size and np.abs(found).max() >= EXACT:
+        largest = max(values.max(), values.min(), key=abs)
+        raise ValueError(f"the number {largest} is too large for its digits to be kept: subtract an offset, or scale")
+    return found
+
+
 def values_column(values: np.ndarray) -> pa.Array:
     """`values` `(series, channels, length)` as a column of Arrow, without a copy where they are contiguous."""
     _, channels, length = values.shape
@@ -111,8 +123,7 @@ class Survey:
     """The sizes, gaps and numbers of a set of series.
 
     `sizes` counts the samples of each series; `ends` leaves out the NaN in which all its channels end. `num_missing`
-    counts every NaN. `padded` says that NaN stand only at such ends. `needs_double` says that float32 has too few
-    digits for a channel.
+    counts every NaN. `padded` says that NaN stand only at such ends.
     """
 
     channels: int
@@ -120,7 +131,7 @@ class Survey:
     ends: list[int]
     num_missing: int
     padded: bool
-    needs_double: bool = False
+    spread: Spread
 
     @property
     def lengths(self) -> list[int]:
@@ -133,10 +144,9 @@ def survey(arrays: Iterable[np.ndarray]) -> Survey:
     """Surveys series `(channels, length)`, one by one.
 
     Raises:
-        ValueError: for no series, different numbers of channels, a channel without any value, or an outlier that
-            leaves all other values without digits.
+        ValueError: for no series, different numbers of channels, or a channel without any value.
     """
-    found, spread = Survey(0, [], [], 0, True), Spread()
+    found = Survey(0, [], [], 0, True, Spread())
     for index, series in enumerate(arrays):
         if found.channels not in (0, len(series)):
             raise ValueError(f"series differ in their channels: {sorted({found.channels, len(series)})}")
@@ -151,11 +161,9 @@ def survey(arrays: Iterable[np.ndarray]) -> Survey:
         found.ends.append(end)
         found.num_missing += int(known.size - known.sum())
         found.padded &= bool(known[:, :end].all())
-        spread.add(index, series)
+        found.spread.add(index, series)
     if not found.sizes:
         raise ValueError("there are no series: the split is empty")
-    spread.check()
-    found.needs_double = spread.needs_double
     return found
 
 

@@ -7,6 +7,7 @@ import numpy as np
 FAR_FROM_ZERO = 1e4
 # A value so many times as far from the median as the others spread leaves them fewer than two digits in float32.
 OUTLIER = 1e6
+MOST = 1e150  # the squares of larger values are infinite
 FLOAT32 = np.finfo(np.float32)
 SAMPLES = 64  # values of each series and channel that stand for it in the quantiles
 MOST_SAMPLES = 200_000
@@ -32,13 +33,16 @@ class Spread:
             self._size += self._sample[-1].shape[1]
 
     def check(self) -> None:
-        """Raises `ValueError` for a value that is so far from all others that these would lose their digits."""
-        for channel, (low, median, high) in enumerate(map(_middle, np.concatenate(self._sample, 1))):
+        """Raises `ValueError` for a value that is so far from most others that these would lose their digits."""
+        for channel, sample in enumerate(np.concatenate(self._sample, 1)):
             for value, index in (self._least[channel], self._largest[channel]):
+                low, median, high = _middle(sample, value)
+                where = f"series {index}" + (f", channel {channel}" if len(self._least) > 1 else "")
+                if abs(value) > MOST:
+                    raise ValueError(f"{where} holds {value:g}, which is too large to compute with: scale the series")
                 if high > low and abs(value - median) > OUTLIER * (high - low):
-                    where = f"series {index}" + (f", channel {channel}" if len(self._least) > 1 else "")
                     raise ValueError(
-                        f"{where} holds {value:g}, while nearly all values lie between {low:g} and {high:g}, which "
+                        f"{where} holds {value:g}, while most values lie between {low:g} and {high:g}, which "
                         f"leaves them without digits: remove it, or mark it as a gap with --missing-value={value!r}"
                     )
 
@@ -47,16 +51,21 @@ class Spread:
         """Whether float32 has too few digits, or too small a range, for a channel."""
         for channel, sample in enumerate(np.concatenate(self._sample, 1)):
             far = max(abs(self._least[channel][0]), abs(self._largest[channel][0]))
-            least, most, std = (float(one) for one in (FLOAT32.tiny, FLOAT32.max, np.nanstd(sample)))
+            with np.errstate(over="ignore"):
+                least, most, std = (float(one) for one in (FLOAT32.tiny, FLOAT32.max, np.nanstd(sample)))
             if far > most or far > FAR_FROM_ZERO * std > 0 or 0 < std < least:
                 return True
         return False
 
 
-def _middle(sample: np.ndarray) -> tuple[float, float, float]:
-    """The least and largest value of a sample without a hundredth, but at least one, at each end; and the median."""
-    known = np.sort(sample[~np.isnan(sample)])
-    out = max(1, len(known) // 100)
+def _middle(sample: np.ndarray, value: float) -> tuple[float, float, float]:
+    """The least and largest value of a sample, and the median, without all that equal `value`.
+
+    A tenth, but at least one, is left out at each end, unless what remains is one number.
+    """
+    known = np.sort(sample[~np.isnan(sample) & (sample != value)])
+    out = max(1, len(known) // 10)
     if len(known) <= 2 * out:
         return 0.0, 0.0, 0.0
-    return float(known[out]), float(np.median(known)), float(known[-1 - out])
+    low, median, high = float(known[out]), float(np.median(known)), float(known[-1 - out])
+    return (low, median, high) if high > low else (float(known[0]), median, float(known[-1]))

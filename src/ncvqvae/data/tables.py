@@ -1,7 +1,6 @@
 """Tables with a time in each row: sensor logs with a column a channel, and tables with a value in each row."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +8,13 @@ import pandas as pd
 
 from .labels import is_missing, label_name, sort_labels
 from .layout import Columns, Layout
-from .names import COUNTS_ROWS, FEW_SAMPLES, natural, role_of, some
-from .times import largest_gap, read_times, show_step
+from .names import COUNTS_ROWS, FEW_SAMPLES, natural, some
+from .series import as_doubles
+from .times import as_numbers, largest_gap, passes_midnight, read_times, show_step
 
 
-TIMES = pd.DatetimeIndex | pd.PeriodIndex | pd.TimedeltaIndex
+EPOCH = 1e8  # seconds since 1970 are more
+SAME_SPEED = 0.01  # as a part of the usual one: clocks that round differ so
 
 
 @dataclass
@@ -24,34 +25,6 @@ class Recordings:
     labels: list[str] | None
     told: list[str]
     channels: list[str]
-
-
-def with_index(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the times, or the series and their times, that its index holds as columns.
-
-    An index of times and the two levels of an index of series and times have these names, whatever they were called.
-    """
-    names = [name for name in table.index.names if name is not None]
-    if isinstance(table.index, pd.MultiIndex):
-        if table.index.nlevels != 2:
-            raise ValueError(f"an index has the levels series and time, found {table.index.nlevels} levels")
-        is_time = [_is_time(table.index.levels[level], table.index.names[level]) for level in (0, 1)]
-        return table.reset_index(names=["time", "series"] if is_time == [True, False] else ["series", "time"])
-    if isinstance(table.index, TIMES):
-        return table.reset_index(names="time")
-    if names and names[0] not in table:  # an index with a name is what a column of this name would be
-        return table.reset_index()
-    return table.reset_index(drop=True)
-
-
-def one_table(tables: Sequence[pd.DataFrame], labels: Sequence[str] | None = None) -> pd.DataFrame:
-    """Recordings in tables of their own, with a time in each row, as one table with a column `series`."""
-    if any(list(table.columns) != list(tables[0].columns) for table in tables):
-        raise ValueError("the tables of the list differ in their columns")
-    parts = [with_index(table).assign(series=number) for number, table in enumerate(tables)]
-    if labels is not None:
-        parts = [part.assign(label=label) for part, label in zip(parts, labels, strict=True)]
-    return pd.concat(parts)
 
 
 def recordings(table: pd.DataFrame, columns: Columns, layout: Layout) -> Recordings:
@@ -65,6 +38,10 @@ def recordings(table: pd.DataFrame, columns: Columns, layout: Layout) -> Recordi
     table, told = table.reset_index(drop=True), []
     times = None if columns.time is None else read_times(table[columns.time], layout.day_first)
     numbers, names = _ids(table, columns)
+    if times is not None and times.groupby(numbers).apply(passes_midnight).any():
+        raise ValueError(
+            f"the times in {columns.time!r} pass midnight, hence have no order: write them with their dates"
+        )
     order = np.lexsort((numbers,) if times is None else (pd.factorize(times, sort=True)[0], numbers))
     table, numbers = table.iloc[order], numbers[order]
     times = None if times is None else times.iloc[order]
@@ -78,7 +55,7 @@ def recordings(table: pd.DataFrame, columns: Columns, layout: Layout) -> Recordi
     classes = None if labels is None else _classes(labels, numbers, names, columns)
     values = [_numbers(table[name]) for (name,) in columns.values]
     if columns.channel is None:
-        channels = _without_counters(values, numbers, columns, layout)
+        channels = _without_counters(values, numbers, times, columns, layout)
         wide = np.stack([values[place] for place in channels])
         found = [columns.values[place][0] for place in channels]
         cuts = np.flatnonzero(np.diff(numbers)) + 1
@@ -94,11 +71,9 @@ def recordings(table: pd.DataFrame, columns: Columns, layout: Layout) -> Recordi
     return Recordings(series, classes, told, found)
 
 
-def _is_time(level: pd.Index, name: object) -> bool:
-    return isinstance(level, TIMES) or role_of(str(name)) == "time"
-
-
-def _without_counters(values: list[np.ndarray], numbers: np.ndarray, columns: Columns, layout: Layout) -> list[int]:
+def _without_counters(
+    values: list[np.ndarray], numbers: np.ndarray, times: pd.Series | None, columns: Columns, layout: Layout
+) -> list[int]:
     """The places of the columns of values, without those that count the rows or the time.
 
     Raises:
@@ -111,17 +86,29 @@ def _without_counters(values: list[np.ndarray], numbers: np.ndarray, columns: Co
     growing = [place for place in places if (np.diff(values[place])[inside] > 0).all()]
     if len(growing) == len(values):
         return places
-    for place in growing:
-        (name,) = columns.values[place]
-        if COUNTS_ROWS.search(name):
-            columns.left_out[name] = "it counts the rows or the time"
-            places.remove(place)
-        elif columns.time is None and growing == [place]:
-            raise ValueError(
-                f"the column {name!r} grows from row to row, as times do: name it with --time-column, or if it is a "
-                "channel, name all channels with --value-columns"
-            )
-    return places
+    steps = None if times is None else np.diff(as_numbers(times))[inside]
+    counters = [
+        place
+        for place in growing
+        if COUNTS_ROWS.search(columns.values[place][0])
+        or (values[place][0] > EPOCH and _in_step(np.diff(values[place])[inside], steps))
+    ]
+    columns.left_out |= {columns.values[place][0]: "it counts the rows or the time" for place in counters}
+    rest = [place for place in growing if place not in counters]
+    if times is None and len(rest) == 1:
+        raise ValueError(
+            f"the column {columns.values[rest[0]][0]!r} grows from row to row, as times do: name it with "
+            "--time-column, or if it is a channel, name all channels with --value-columns"
+        )
+    return [place for place in places if place not in counters]
+
+
+def _in_step(growth: np.ndarray, steps: np.ndarray | None) -> bool:
+    """Whether a column grows as the times do."""
+    if steps is None or not (steps > 0).all():
+        return False
+    speed = growth / steps
+    return bool(np.ptp(speed) <= SAME_SPEED * np.median(speed))
 
 
 def _ids(table: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, list]:
@@ -132,7 +119,7 @@ def _ids(table: pd.DataFrame, columns: Columns) -> tuple[np.ndarray, list]:
     if (missing := (ids.isna() | ids.astype(str).eq("")).to_numpy()).any():
         raise ValueError(f"row {missing.argmax() + 1} has no id in the column {columns.id!r}")
     names = sorted(ids.unique(), key=lambda one: natural(label_name(one)))
-    return pd.Categorical(ids, names).codes.astype(np.int64), names
+    return ids.astype(object).map({name: place for place, name in enumerate(names)}).to_numpy(np.int64), names
 
 
 def _labels(column: pd.Series) -> np.ndarray:
@@ -215,6 +202,8 @@ def _check_twice(table: pd.DataFrame, times: pd.Series | None, numbers: np.ndarr
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
+    if pd.api.types.is_integer_dtype(column) and not column.hasnans:
+        return as_doubles(column.to_numpy())
     try:
         return column.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError):

@@ -1,6 +1,7 @@
 """Times of samples, however a table writes them: numbers, dates, periods and durations."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,20 @@ from ..runtime import one_line
 
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 YEAR_FIRST = re.compile(r"\s*\d{4}([-/.]\d{1,2}([-/.]\d{1,2}.*)?)?\s*")
+DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))(\D.*)?")
 QUARTER = re.compile(r"\s*\d{4}-?[Qq][1-4]\s*")
 YEAR_MONTH_DAY = re.compile(r"^(\d{4})[-/.](\d{1,2})(?:[-/.](\d{1,2}))?")
 DAY_OR_MONTH_FIRST = re.compile(r"\s*(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})\b.*")
-DURATION = re.compile(r"\s*[-+]?(\d+ days?,?\s*)?(\d+:\d\d(:\d\d(\.\d+)?)?)?\s*|\s*\d+(\.\d+)?\s*[a-zA-Zµ]{1,7}\s*")
+DURATION = re.compile(
+    r"\s*[-+]?(\d+ days?,?\s*)?(\d+:\d\d(:\d\d)?(\.\d+)?)?\s*|\s*(\d+(\.\d+)?\s*[a-zA-Zµ]{1,7}\s*)+|P[\dTDHMS.]+"
+)
+CLOCK = re.compile(r"\s*\d{1,2}(:\d\d){0,2}(\.\d+)? ?[ap]\.?m\.?\s*", re.IGNORECASE)
 ZONE = re.compile(r".*\d{2}:?\d{2}.*([zZ]|[-+]\d{2}:?\d{2})\s*")
-CLOCK_COMMA = re.compile(r"(\d{2}:\d{2}:\d{2}),(\d+)")  # 12:00:00,250, as Python's logging writes it
+CLOCK_COMMA = re.compile(r"(\d:\d{2}),(\d+)")  # 12:00:00,250, as Python's logging writes it
+HALF_DAY = re.compile(r".*\d ?[ap]\.?m\.?\s*", re.IGNORECASE)
 UTC = re.compile(r"(?<=\d) ?(UTC|GMT)\s*$")
+YEARS = 1678, 2261  # those that nanoseconds of 64 bits reach; Jan-22 becomes a day of the year 1
+DAY = 24 * 60 * 60  # seconds
 FORMATS = "a number or a date such as 2020-01-31 or 2020-01-31 12:00:00"
 
 
@@ -39,7 +47,7 @@ def read_times(column: pd.Series, day_first: bool | None = None) -> pd.Series:
     if isinstance(column.dtype, pd.PeriodDtype):
         return column.dt.start_time
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        return column
+        return _finite(column)
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.dt.tz_convert("UTC") if column.dt.tz is not None else column
     if pd.api.types.is_timedelta64_dtype(column):
@@ -51,12 +59,35 @@ def read_times(column: pd.Series, day_first: bool | None = None) -> pd.Series:
     return _read_text(text, day_first)
 
 
+def _finite(times: pd.Series) -> pd.Series:
+    if (endless := ~np.isfinite(times.to_numpy(np.float64))).any():
+        raise ValueError(
+            f"row {endless.argmax() + 1} holds no time in the column {times.name!r}, but {times[endless].iloc[0]}"
+        )
+    return times
+
+
+def look_like_dates(texts: Sequence) -> bool:
+    """Whether all texts, of which there is one at least, are dates in numbers."""
+    return len(texts) > 0 and all(DATE.fullmatch(str(text)) for text in texts)
+
+
 def largest_gap(times: pd.Series) -> tuple[float, float] | None:
     """The largest step of sorted times and their usual one, if that is less by more than a fifth; else `None`."""
-    steps = np.diff(_as_numbers(times))
+    steps = np.diff(as_numbers(times))
     if not len(steps) or steps.max() <= 1.2 * np.median(steps):
         return None
     return float(steps.max()), float(np.median(steps))
+
+
+def passes_midnight(times: pd.Series) -> bool:
+    """Whether clock times, in the order of a file, rise but for falls from the end of a day to its begin."""
+    if not pd.api.types.is_timedelta64_dtype(times):
+        return False
+    seconds = times.dt.total_seconds().to_numpy()
+    steps = np.diff(seconds)
+    falls = steps[steps < 0]
+    return bool(len(falls) and (falls < -DAY / 2).all() and seconds.min() >= 0 and seconds.max() < DAY)
 
 
 def show_step(step: float, times: pd.Series) -> str:
@@ -66,13 +97,14 @@ def show_step(step: float, times: pd.Series) -> str:
     return str(pd.Timedelta(int(step), unit="ns"))
 
 
-def _as_numbers(times: pd.Series) -> np.ndarray:
+def as_numbers(times: pd.Series) -> np.ndarray:
+    """Times of `read_times` in float64; dates and durations in nanoseconds, from the first one on."""
     if pd.api.types.is_datetime64_any_dtype(times):
-        naive = times.dt.tz_localize(None) if times.dt.tz is not None else times
-        return naive.astype("datetime64[ns]").astype(np.int64).to_numpy().astype(np.float64)
-    if pd.api.types.is_timedelta64_dtype(times):
-        return times.astype("timedelta64[ns]").astype(np.int64).to_numpy().astype(np.float64)
-    return times.to_numpy(np.float64)
+        times = (times.dt.tz_localize(None) if times.dt.tz is not None else times).astype("datetime64[ns]")
+    elif not pd.api.types.is_timedelta64_dtype(times):
+        return times.to_numpy(np.float64)
+    steps = (times - times.min()).astype("timedelta64[ns]")
+    return steps.astype(np.int64).to_numpy().astype(np.float64)
 
 
 def _read_text(text: pd.Series, day_first: bool | None) -> pd.Series:
@@ -83,13 +115,12 @@ def _read_text(text: pd.Series, day_first: bool | None) -> pd.Series:
         periods = pd.PeriodIndex(text.str.strip().str.upper().str.replace("-", ""), freq="Q")
         return pd.Series(periods.start_time, index=text.index, name=text.name)
     if matches[YEAR_FIRST].all():
-        return _convert(text.str.strip().str.replace(YEAR_MONTH_DAY, _iso, regex=True), text, format="ISO8601")
+        kind = "mixed" if text.str.fullmatch(HALF_DAY).any() else "ISO8601"
+        return _convert(text.str.strip().str.replace(YEAR_MONTH_DAY, _iso, regex=True), text, format=kind)
+    if text.str.fullmatch(CLOCK).all():
+        return _convert("2000-01-01 " + text.str.strip(), text, format="mixed") - pd.Timestamp("2000-01-01")
     if matches[DURATION].all():
-        padded = text.str.strip().str.replace(r"(^|\s)(\d+:\d\d)$", r"\1\2:00", regex=True)
-        try:
-            return pd.to_timedelta(padded)
-        except ValueError as error:
-            raise ValueError(f"the column {text.name!r} holds no durations ({one_line(error)[:120]})") from None
+        return _read_durations(text)
     parts = text.str.extract(DAY_OR_MONTH_FIRST)
     if parts[0].notna().all():
         return _read_day_or_month_first(text, parts, day_first)
@@ -97,6 +128,30 @@ def _read_text(text: pd.Series, day_first: bool | None) -> pd.Series:
         found = f"row {odd + 1} of the column {text.name!r} holds {text.iloc[odd]!r}"
         raise ValueError(f"{found}, unlike the other times; expected {FORMATS}")
     return _convert(text, text, format="mixed")
+
+
+def _read_durations(text: pd.Series) -> pd.Series:
+    """Durations; 1:30 are hours and minutes, but minutes and seconds where seconds have decimals (1:30.5).
+
+    Raises:
+        ValueError: for text that is no duration, or both kinds of 1:30 and 1:30:00.
+    """
+    plain = text.str.strip()
+    short, long = (plain.str.fullmatch(rf"(.*\s)?[-+]?\d+(:\d\d){{{colons}}}(\.\d+)?") for colons in (1, 2))
+    if short.any() and long.any():
+        row = int(short.to_numpy().argmax())
+        found = f"row {row + 1} of the column {text.name!r} holds {text.iloc[row]!r}, unlike others without seconds"
+        raise ValueError(f"{found}: write all as hours:minutes:seconds")
+    minutes = bool((short & plain.str.contains(".", regex=False)).any())
+    plain = (
+        plain.str.replace(r"(\d+:\d\d(\.\d+)?)$", r"0:\1" if minutes else r"\1:00", regex=True)
+        if short.any()
+        else plain
+    )
+    try:
+        return pd.to_timedelta(plain)
+    except ValueError as error:
+        raise ValueError(f"the column {text.name!r} holds no durations ({one_line(error)[:120]})") from None
 
 
 def _odd_one(text: pd.Series, matches: list[np.ndarray]) -> int | None:
@@ -116,7 +171,7 @@ def _convert(dates: pd.Series, text: pd.Series, **how: Any) -> pd.Series:
         row = int((~zones).argmax())
         raise ValueError(f"row {row + 1} of the column {text.name!r}, {text.iloc[row]!r}, lacks the others' time zone")
     found = pd.to_datetime(dates, errors="coerce", utc=bool(zones.any()), **how)
-    if (bad := found.isna().to_numpy()).any():
+    if (bad := ~found.dt.year.between(*YEARS).to_numpy()).any():
         row = int(bad.argmax())
         raise ValueError(f"row {row + 1} of the column {text.name!r} holds {text.iloc[row]!r}; expected {FORMATS}")
     return found

@@ -97,13 +97,15 @@ def _parse(text: str) -> Tensor:
     words = [word for word in re.split(r"[\s,;\[\]]+", text) if word]
     if not words:
         raise ValueError("upload a file or paste the numbers of a series first")
+    if unclear := [part for part in re.split(r"[\s;\[\]]+", text) if re.fullmatch(r"[-+]?\d*,\d+", part)]:
+        raise ValueError(f"{unclear[0]!r} may be one number or two: write decimal points, and a space after a comma")
     numbers = []
     for word in words:
         try:
             numbers.append(float(word))
         except ValueError:
             raise ValueError(f"{word[:30]!r} is not a number") from None
-    return torch.tensor(numbers)
+    return torch.tensor(numbers, dtype=torch.float64)
 
 
 def as_it_is(text: str) -> str:

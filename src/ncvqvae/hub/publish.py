@@ -14,7 +14,11 @@ from ..runtime import one_line, whole_file
 from .card import card_of
 from .checks import PACKAGE_FOLDER, check_checkpoint, check_measured, check_public
 from .stamp import stamped
-from .upload import APP, CARD, PACKAGE, WANTED, Sent, check_repo_id, chosen, create, explained, matches, send
+from .upload import APP, CARD, PACKAGE, WANTED, Files, Sent, check_repo_id, chosen, create, explained, matches, send
+
+
+PAGE_FOLDERS = ("vendor", "models")  # of a static Space
+NEEDED = {"gradio": ("app.py", "requirements.txt"), "static": ("index.html", *PAGE_FOLDERS)}
 
 
 def publish(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
@@ -91,26 +95,23 @@ def publish_synthetic(num_series: int, seed: int, recipe: dict[str, Any], repo_i
 
 
 def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_run: bool = False) -> Sent:
-    """Sends the app to a Space as one commit: its folder, the checkpoints inside, and the installed package.
+    """Sends an app to a Space as one commit: its folder, the checkpoints inside, and the installed package.
 
-    So the Space runs this version of the package.
+    So the Space runs this version of the package. A static Space, whose page needs no package, is sent as it is.
 
     Raises:
         ValueError: for a folder that is not a Space or holds a broken checkpoint, and as `publish` does.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
-    _check_space(folder)
+    sdk = _check_space(folder)
     # A checkpoint may be a link to a folder elsewhere, which `rglob` would not enter.
     checkpoints = [config.parent for config in sorted(folder.glob("*/config.json"))]
     for checkpoint in checkpoints:
         model = check_checkpoint(checkpoint)
         if (checkpoint / "metrics.json").is_file():
             check_measured(checkpoint, model)
-    files = chosen(folder, APP)
-    for path in sorted(PACKAGE_FOLDER.rglob("*")):
-        if path.is_file() and matches(path.name, PACKAGE) and BASE not in path.parts:
-            files[f"ncvqvae/{path.relative_to(PACKAGE_FOLDER).as_posix()}"] = path
+    files = chosen(folder, APP) | (_page(folder) if sdk == "static" else _package())
     for checkpoint in checkpoints:
         files |= chosen(checkpoint, WANTED, f"{checkpoint.name}/")
     files[CARD] = _space_card(folder, repo_id, [checkpoint.name for checkpoint in checkpoints])
@@ -118,6 +119,21 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
     if dry_run:
         return Sent(files, f"{HfApi().endpoint}/spaces/{repo_id}")
     return send(files, repo_id, private, "space")
+
+
+def _package() -> Files:
+    """The installed package, without the base."""
+    paths = [path for path in sorted(PACKAGE_FOLDER.rglob("*")) if path.is_file() and BASE not in path.parts]
+    named = {f"ncvqvae/{path.relative_to(PACKAGE_FOLDER).as_posix()}": path for path in paths}
+    return {name: path for name, path in named.items() if matches(path.name, PACKAGE)}
+
+
+def _page(folder: Path) -> Files:
+    """What the page of a static Space loads."""
+    files: Files = {}
+    for path in sorted(path for part in PAGE_FOLDERS for path in (folder / part).rglob("*") if not path.is_dir()):
+        files |= chosen(path.parent, [path.name], f"{path.parent.relative_to(folder).as_posix()}/")
+    return files
 
 
 def _space_card(folder: Path, repo_id: str, checkpoints: list[str]) -> bytes:
@@ -131,14 +147,19 @@ def _space_card(folder: Path, repo_id: str, checkpoints: list[str]) -> bytes:
     return stamped(str(card)).encode()
 
 
-def _check_space(folder: Path) -> None:
-    if not all((folder / name).is_file() for name in ("README.md", "app.py", "requirements.txt")):
-        raise ValueError(f"{folder} is not a Space: it must hold README.md, app.py and requirements.txt")
+def _check_space(folder: Path) -> str:
+    """What serves the Space, `"gradio"` or `"static"`."""
     card = folder / "README.md"
+    if not card.is_file():
+        raise ValueError(f"{folder} is not a Space: it lacks README.md")
     try:
         # Without the lines of --- the card has no metadata, and the client would warn.
         sdk = SpaceCard.load(card).data.sdk if card.read_text().startswith("---\n") else None
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"the metadata at the head of {card} cannot be read: {one_line(error)}") from None
-    if sdk != "gradio":
-        raise ValueError(f"{card} does not say `sdk: gradio` at its head")
+    if sdk not in NEEDED:
+        raise ValueError(f"{card} does not say `sdk: gradio` or `sdk: static` at its head")
+    if missing := [name for name in NEEDED[sdk] if not (folder / name).exists()]:
+        remedy = "; build it with make browser" if missing[0] in PAGE_FOLDERS else ""
+        raise ValueError(f"{folder} is not a Space: it lacks {missing[0]}{remedy}")
+    return sdk

@@ -21,7 +21,7 @@ CARD = "README.md"
 WANTED: tuple[str, ...] = (CARD, "config.json", "model.safetensors", "model.sha256", "recipe.yaml")
 WANTED += ("metrics.json", "pretraining.json", "notes.md", "report.md", "training.png", "*.py", *CAPTIONS)
 # The files of an app's folder, and of this package, that are sent.
-APP = (CARD, "requirements.txt", "packages.txt", "*.py")
+APP = (CARD, "requirements.txt", "packages.txt", "*.py", "*.html", "*.js", "*.css")
 PACKAGE = ("*.py", "*.md", "*.json")
 
 Files = dict[str, Path | bytes]  # what is sent, by its name on the Hub

@@ -19,7 +19,7 @@ from .cpu_kernels import Enter, LayerNorm, attention_for, rounded_rows, tabulate
 from .distributed import mean_over_batch, place_in_batch
 from .imputation import Imputation
 from .likelihood import Likelihood
-from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask
+from .masking import decode_by_confidence, decode_in_order, decoding_order, guidance_at, training_mask, uniform
 from .modeling_ncvqvae import NCVQVAEEncoderOutput, NCVQVAEModel, NCVQVAEPreTrainedModel
 from .plain import all_plain, is_plain, vectors
 from .precision import autocast
@@ -225,8 +225,7 @@ class MaskGITForTimeSeriesGeneration(Imputation, Likelihood, NCVQVAEPreTrainedMo
         start, total = place_in_batch(codes.shape[0], codes.device) if self.training else (0, codes.shape[0])
         mine = slice(start, start + codes.shape[0])
         if self.training:
-            drawn = torch.rand(total, generator=generator, dtype=torch.float32, device=codes.device)
-            keep = drawn >= self.config.label_dropout
+            keep = uniform(total, generator=generator, device=codes.device) >= self.config.label_dropout
             labels = torch.where(keep[mine], labels, self._null(labels))
         valid = None if self.config.sets is None else codes >= 0
         mask = training_mask(total, codes.shape[1], generator, codes.device, mine, valid)

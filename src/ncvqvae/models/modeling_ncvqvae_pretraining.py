@@ -158,7 +158,8 @@ class NCVQVAEForPreTraining(NCVQVAEPreTrainedModel):
 
     def _pass(self, part: Callable, hidden: Tensor, *sizes: int) -> Any:
         """`part(hidden, *sizes)`, a pass through one of the networks; see `Branch`."""
-        if not self.branch.gradient_checkpointing:
+        # A compiled graph decides itself what it computes again.
+        if not self.branch.gradient_checkpointing or torch.compiler.is_compiling():
             return part(hidden, *sizes)
         # PyTorch's reentrant checkpoints give no gradient to weights unless an input has one.
         hidden = hidden if hidden.requires_grad else hidden.detach().requires_grad_()
