@@ -1,7 +1,5 @@
 """People's files: layouts, separators and times of each kind give the same series; what is unclear is asked about."""
 
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -239,15 +237,8 @@ def test_info_shows_what_is_read_before_training(tmp_path, capsys):
     )
     assert "4 series of 20 samples, 3 channels, 2 classes (run: 2, walk: 2)" in capsys.readouterr().out
     assert picture.read_bytes().startswith(b"\x89PNG")
+    for wrong in (tmp_path / "log.jpg", tmp_path / "nowhere" / "log.png"):
+        assert main(["info", "--data", str(tmp_path / "log.csv"), "--picture", str(wrong)]) == 2
+        assert "--picture takes the name of a .png in a folder that there is" in capsys.readouterr().err
     assert main(["info"]) == 2 and main(["info", "mine", "--window", "5"]) == 2
     assert "--window is for series of your own" in capsys.readouterr().err
-
-
-def test_the_order_of_classes_is_the_same_in_every_process():
-    program = "import numpy as np; from ncvqvae import load_series; "
-    program += "print(load_series(np.arange(9.0).reshape(3, 3), ['7', '07', '007']).features['label'].names)"
-    for seed in ("0", "1"):
-        done = subprocess.run(
-            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True
-        )
-        assert done.stdout == "['007', '07', '7']\n", done.stderr

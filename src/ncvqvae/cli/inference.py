@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .own_series import KINDS, add_reading_options, load_own, reading, refuse_without_data
@@ -141,6 +142,10 @@ def info(options: argparse.Namespace) -> None:
     if (options.checkpoint is None) == (options.data is None):
         raise ValueError("name either a checkpoint or, with --data, series of your own")
     refuse_without_data(options, "test", "picture")
+    if options.picture is not None:
+        picture = Path(options.picture)
+        if picture.suffix.lower() != ".png" or not picture.resolve().parent.is_dir():
+            raise ValueError(f"--picture takes the name of a .png in a folder that there is, found {picture}")
     if options.data is not None:
         _info_of_data(options)
     else:
