@@ -1,6 +1,5 @@
 """People's files: layouts, separators and times of each kind give the same series; what is unclear is asked about."""
 
-
 import numpy as np
 import pandas as pd
 import polars as pl
