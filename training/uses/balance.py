@@ -30,17 +30,16 @@ from ncvqvae.runtime import whole_file
 
 
 KEPT = 5
-SHORT = ("prior_training.scaled_steps=16", "choose_sampling=false", "prior.sampling_temperature=0.9")
 ARMS = ("imbalanced", "repeated", "warped", "generated")
 
 
-def grown(values: Tensor, labels: Tensor, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def grown(values: Tensor, labels: Tensor, seed: int, options: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The training set of each arm."""
     counts = labels.bincount()
     rare = int(counts.argmin())
     rows = torch.arange(len(labels))[labels == rare].repeat(int(counts.max()))[: int(counts.max() - counts.min())]
     added = {"repeated": (values[rows], labels[rows]), "warped": lightly_warped((values, labels), rows, seed)}
-    balancer = ClassBalancer(overrides=(*SHORT, f"seed={seed}"), random_state=seed)
+    balancer = ClassBalancer(overrides=(*options, f"seed={seed}"), random_state=seed)
     arms = {"imbalanced": (values.numpy(), labels.numpy())}
     arms |= {
         key: tuple(np.concatenate((a, b)) for a, b in zip((values, labels), new, strict=True))
@@ -66,7 +65,7 @@ def measure(name: str, seed: int, options: argparse.Namespace) -> dict:
     test, truth = test[chosen].numpy(), truth[chosen].numpy()
     features = TimeSeriesFeatures().fit(test)
     tested, found = features.transform(test), {}
-    for arm, (X, y) in grown(values[kept], labels[kept], seed).items():
+    for arm, (X, y) in grown(values[kept], labels[kept], seed, options.set).items():
         ridge = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-1, 4, 6)))
         ridge.fit(features.transform(X), y)
         rocket = minirocket().fit(X, y)
@@ -113,5 +112,6 @@ if __name__ == "__main__":
     parser.add_argument("--datasets", default=default, help=f"sets of few classes (default: {default})")
     parser.add_argument("--series", type=int, default=150, help="test series of each set (default: 150)")
     parser.add_argument("--seeds", type=int, default=1, help="series kept, trainings and samples anew (default: 1)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe from_base")
     parser.add_argument("--out", default="uses/balance", help="folder of results (default: uses/balance)")
     raise SystemExit(run(main, parser.parse_args(), "balance.py"))
