@@ -190,7 +190,7 @@ class MaskGITForTimeSeriesGeneration(Imputation, Likelihood, NCVQVAEPreTrainedMo
 
         Args:
             values (*optional*): series `(batch, channels, length)`, as `encode` takes them, unless `codes` are given.
-            labels (`torch.LongTensor` of shape `(batch,)`, *optional*): classes; without them the null class.
+            labels (`torch.LongTensor` of shape `(batch,)`, *optional*): classes, -1 for none; without them none.
             codes (`torch.LongTensor` of shape `(batch, num_codes)`, *optional*): saves encoding them again. Of a prior
                 over many sets, -1 at the end fills up series with fewer codes.
             strength (`torch.FloatTensor` of shape `(batch,)`, *optional*): how strongly each series was augmented, for
@@ -208,6 +208,8 @@ class MaskGITForTimeSeriesGeneration(Imputation, Likelihood, NCVQVAEPreTrainedMo
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         whole = bool(output_hidden_states)
+        if labels is not None and self.config.sets is None:
+            labels = labels.masked_fill(labels == NO_CLASS, self.config.num_labels)
         if visible is not None:
             if wanted is None:
                 wanted = torch.arange(visible.numel(), device=visible.device)
