@@ -2,7 +2,7 @@ DATASET ?= GunPoint
 UCR ?=
 REFERENCE ?= $(wildcard ../shared/bench/reference.py)
 
-.PHONY: setup demo test test-fast test-peer test-lowest .venv-lowest .venv-newest bench browser style quality cards clean
+.PHONY: setup demo test test-fast test-long test-peer test-lowest .venv-lowest .venv-newest bench browser style quality cards clean
 
 setup: .venv/installed
 
@@ -21,11 +21,15 @@ test: setup
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update \
 	  && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core \
 	  >/dev/null 2>&1; } || echo "no chromium: the browser test is skipped"
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile $(PYTEST)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile -m "not long" $(PYTEST)
+
+# Whole sweeps, killed and elsewhere, and a compiler's run: minutes each.
+test-long: setup
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m long $(PYTEST)
 
 # Without those that take a browser, kills, two processes, clean environments, or more than ten seconds.
 test-fast: setup
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadfile -m "not slow and not long" $(PYTEST)
 
 # The tests that transformers runs on its own models, on ours; what of them is left out is counted, with its reason.
 test-peer: setup

@@ -1,5 +1,6 @@
 """`ncvqvae evaluate` and what it leaves, on tiny real models of toy data."""
 
+import copy
 import json
 import math
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from datasets import DatasetDict
 
-from helpers.tiny import ANY_LENGTH, split, toy_dataset
+from helpers.tiny import ANY_LENGTH, split, tiny_generator, tiny_tokenizer, toy_dataset
 from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
 from ncvqvae.cli.__main__ import main
 from ncvqvae.data.series import to_tensors
@@ -34,16 +35,24 @@ def networks(dataset, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr("ncvqvae.evaluation.classification.LEAST_STEPS", 4)
-    monkeypatch.setattr("ncvqvae.evaluation.classification.EPOCHS", 0)
-    monkeypatch.setattr("ncvqvae.evaluation.classification.LEAST_SYNTHETIC", 60)
+@pytest.fixture(scope="module")
+def quick():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ncvqvae.evaluation.classification.LEAST_STEPS", 4)
+        patch.setattr("ncvqvae.evaluation.classification.EPOCHS", 0)
+        patch.setattr("ncvqvae.evaluation.classification.LEAST_SYNTHETIC", 60)
+        yield
+
+
+@pytest.fixture(scope="module")
+def measured(dataset, networks, quick):
+    torch.manual_seed(0)  # so that it is of the fixture `model`
+    return evaluate(tiny_generator(tiny_tokenizer()), dataset, networks, num_seeds=2)
 
 
 @pytest.fixture
-def result(model, dataset, networks, quick):
-    return evaluate(model, dataset, networks, num_seeds=2)
+def result(measured):
+    return copy.deepcopy(measured)
 
 
 def test_everything_that_the_report_shows_is_measured_and_finite(result):

@@ -40,7 +40,7 @@ def run(folder, name, **inputs):
     return session.run(None, {key: np.asarray(value) for key, value in inputs.items()})
 
 
-@pytest.fixture(scope="module", params=[thesis, from_base, pytest.param("gunPoint", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[thesis, from_base, pytest.param("gunPoint", marks=pytest.mark.long)])
 def exported(request, tmp_path_factory):
     """A checkpoint and the folder of its files, as the command writes it."""
     torch.manual_seed(0)

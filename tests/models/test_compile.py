@@ -58,7 +58,7 @@ def two_views():
         (TINY | {"revival_threshold": 1.5}, "aot_eager"),  # so that codes are revived
         (ANY_LENGTH | {"ssl_objective": "vibcreg", "projector_dim": 16, "magnitude_weight": 1.0}, "eager"),
         # Inductor draws in another order: what is drawn for the start is equal, for the revival it is not.
-        pytest.param(TINY | {"revival_threshold": 0}, "inductor", marks=pytest.mark.slow),
+        pytest.param(TINY | {"revival_threshold": 0}, "inductor", marks=pytest.mark.long),
     ],
 )
 def test_the_first_step_of_stage_1_with_both_branches_is_one_graph(sizes, backend):

@@ -63,7 +63,7 @@ def evaluated_here(modules, monkeypatch):
     monkeypatch.setattr("ncvqvae.evaluation.pictures.plot_features", lambda *_: None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("evaluated_here")
 def test_a_cell_that_was_interrupted_goes_on_and_one_that_is_finished_is_never_run_again(call, tmp_path, capsys):
     train = to_tensors(load_ucr("ItalyPowerDemand")["train"])

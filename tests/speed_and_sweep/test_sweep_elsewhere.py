@@ -59,7 +59,7 @@ def stub(folder, name, text):
     (folder / name).chmod(0o755)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_workers_run_two_cells_at_a_time_and_each_failure_has_its_reason(call, tmp_path, capsys):
     assert call("--datasets", "NoSuchOne,NoSuchOther", "--seeds", 1, "--workers", 2) == 2
     table, said = (tmp_path / "out" / "results.md").read_text(), capsys.readouterr()
@@ -140,7 +140,7 @@ def commands_of(task):
             yield child.cmdline()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_slurm_task_goes_on_after_its_time_to_the_evaluation_of_its_cell(slurm, tmp_path, monkeypatch, capsys):
     out, stubs = tmp_path / "out", tmp_path / "stubs"
     stub(stubs, "sbatch", f'cp "$1" {tmp_path}/sent.sh; echo Submitted batch job 77')
@@ -271,7 +271,7 @@ def hf_jobs(monkeypatch, tmp_path):
     return bucket, started
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_job_left_in_the_bucket_comes_into_the_table_and_no_job_is_started_twice(
     call, hf_jobs, tmp_path, capsys
 ):
@@ -290,7 +290,7 @@ def test_what_a_job_left_in_the_bucket_comes_into_the_table_and_no_job_is_starte
     assert [job["name"][-1] for job in started] == ["0", "2"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("dataset", "status"), [("NoSuchDataset", 2), ("ItalyPowerDemand", 0)])
 def test_a_job_needs_what_was_sent_alone_and_leaves_its_cell_in_the_bucket(call, hf_jobs, tmp_path, dataset, status):
     bucket, started = hf_jobs
@@ -316,7 +316,7 @@ def test_a_job_needs_what_was_sent_alone_and_leaves_its_cell_in_the_bucket(call,
     assert (cell / "lock").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_that_outlives_its_killed_sweep_keeps_others_out(call, tmp_path, capsys):
     from cells import only_one
 
