@@ -38,7 +38,7 @@ MUTANTS = [
         "visible, targets = codes, codes[mask]",
         PRIOR,
     ),
-    ("models/modeling_maskgit.py", "drawn >= self.config.label_dropout", "drawn < self.config.label_dropout", PRIOR),
+    ("models/modeling_maskgit.py", ") >= self.config.label_dropout", ") < self.config.label_dropout", PRIOR),
     (
         "models/modeling_maskgit.py",
         "null + scale * (conditional - null)",
@@ -74,7 +74,7 @@ MUTANTS = [
     ("models/vector_quantizer.py", "centroids * counts[:, None]", "centroids", QUANTIZER),
     ("models/vector_quantizer.py", "(scores / temperature).softmax", "(scores * temperature).softmax", QUANTIZER),
     ("models/vector_quantizer.py", "(counts > 0).float().mean()", "(counts >= 0).float().mean()", QUANTIZER),
-    ("models/vector_quantizer.py", "if self.started > 0:", "if False:", QUANTIZER),
+    ("models/vector_quantizer.py", "if started > 0:", "if False:", QUANTIZER),
     # scaler
     ("models/scaler.py", "* std + mean", "* std", SCALER),
     ("models/scaler.py", "- mean) / std", "- mean)", SCALER),
@@ -83,7 +83,7 @@ MUTANTS = [
     ("models/scaler.py", "(mean is None) != (std is None)", "False", SCALER),
     ("models/scaler.py", "1e4 * deviation", "1e40 * deviation", SCALER),
     # labels
-    ("models/class_labels.py", "by_index and label == config.num_labels", "False", LABELS),
+    ("models/class_labels.py", "by_index and label == NO_CLASS", "False", LABELS),
     ("models/class_labels.py", "by_index or namesake in (None, label)", "True", LABELS),
     ("models/class_labels.py", 'labels == "null" and "null" not in config.label2id', 'labels == "null"', LABELS),
     ("models/class_labels.py", "num_samples < 1", "num_samples < 0", LABELS),
@@ -128,7 +128,7 @@ MUTANTS = [
     ("training/checkpoints.py", "self.whole()[: -self.total_limit]", "self.whole()[:0]", RESUME),
     (
         "training/checkpoints.py",
-        "            self._restore(load_file(path / OPTIMIZER, str(self.accelerator.device)))\n",
+        "            self._restore(load_file(path / OPTIMIZER, where))\n",
         "",
         RESUME,
     ),
