@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from helpers.places import ROOT
+from helpers.places import MODEL_CARDS, ROOT
 
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -12,11 +12,12 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_in_an_empty_folder(path, tmp_path, monkeypatch):
+def test_a_notebook_runs_beside_a_checkpoint(path, tmp_path, monkeypatch):
     pyplot = pytest.importorskip("matplotlib.pyplot", reason="the extra `train` is not installed")
     monkeypatch.setattr(pyplot, "show", pyplot.close)
     pyplot.switch_backend("agg")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "ncvqvae-gunPoint").symlink_to(MODEL_CARDS / "ncvqvae-gunPoint")
     found = {}
     for cell in json.loads(path.read_text())["cells"]:
         if cell["cell_type"] == "code":
