@@ -1,6 +1,7 @@
 """Files that are no text tables: the archives' own, and arrays of NumPy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ncvqvae import describe, load_series
@@ -74,3 +75,10 @@ def test_an_npz_may_call_its_classes_label_and_other_arrays_are_told(tmp_path):
     np.savez(tmp_path / "two.npz", values=values, label=[1, 2, 3], labels=[1, 2, 3])
     with pytest.raises(ValueError, match="it holds values, label, labels: call the series values and classes labels"):
         load_series(tmp_path / "two.npz")
+
+
+def test_a_parquet_file_leaves_no_copy_in_the_cache_of_datasets(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    pd.DataFrame(np.random.default_rng(0).normal(size=(4, 20))).add_prefix("t").to_parquet(tmp_path / "mine.parquet")
+    assert len(load_series(tmp_path / "mine.parquet")) == 4
+    assert not list((tmp_path / "cache").rglob("*.arrow"))

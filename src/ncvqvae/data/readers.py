@@ -10,8 +10,10 @@ import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict
 from datasets.exceptions import DatasetsError
+from datasets.table import InMemoryTable
 from torch import Tensor
 
 from ..runtime import one_line
@@ -27,6 +29,7 @@ from .text import read_text
 
 Source: TypeAlias = str | Path | np.ndarray | Tensor | Sequence | pd.DataFrame | pa.Table | Dataset | DatasetDict
 
+MOST_IN_MEMORY = 2**26  # bytes of a parquet file; a larger one is read from a copy in the cache of datasets
 HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 
@@ -106,9 +109,11 @@ def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Any, list[str]]
         kinds = f"a file that ends in {', '.join(ENDINGS)}, a folder of save_to_disk or ORG/NAME on the Hub"
         raise ValueError(f"{source} is not {kinds}")
     try:
+        if kind == ".parquet" and path.stat().st_size < MOST_IN_MEMORY:  # without a copy in the cache
+            return Dataset(InMemoryTable(pq.read_table(path))), None, []
         if kind == ".parquet":
             return Dataset.from_parquet(source), None, []
         return datasets.load_dataset(hub_id[1], hub_id[2]), None, []
-    except (DatasetsError, OSError, ValueError) as error:
+    except (DatasetsError, pa.ArrowException, OSError, ValueError) as error:
         wrong = "not a parquet table" if kind == ".parquet" else "neither a file here nor a dataset on the Hub"
         raise ValueError(f"{source} is {wrong} ({one_line(error.__cause__ or error)[:200]})") from None
