@@ -89,6 +89,7 @@ def test_published_under_a_name_the_card_of_a_shipped_checkpoint_says_that_name(
     assert (copy / "README.md").read_text() == (folder / "README.md").read_text()  # a dry run changes nothing
     text = render_card(copy, f"my-lab/{folder.name}", AutoConfig.from_pretrained(copy))
     assert set(re.findall(r'from_pretrained\("([^"]+)"', text)) == {f"my-lab/{folder.name}"}
+    assert folder.name == "ncvqvae-base" or ModelCard(text).data.base_model == "my-lab/ncvqvae-base"
     assert "<organisation>" not in text
 
 

@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..evaluation.provenance import reproduction
 from ..evaluation.report import headline_table, headlines, legend, verdicts
+from ..inference import BASE
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line
@@ -67,13 +68,16 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfi
     if is_base(config):
         return stamped(render_base_card(folder, repo_id, config, bare_name))
     fields = _fields(folder, repo_id, config) | {"name": name, "bare_name": bare_name}
+    start, organisation = _recipe(folder).get("start"), repo_id.rpartition("/")[0]
+    if start == BASE and organisation:  # which publishes both
+        start = f"{organisation}/{start}"
     data = ModelCardData(
         license="apache-2.0",
         library_name="transformers",
         tags=TAGS,
         model_name=name,
         eval_results=card_results(read_metrics(folder, config)),
-        base_model=_recipe(folder).get("start"),
+        base_model=start,
     )
     body = Template(resources.files(__package__).joinpath("model_card.md").read_text()).substitute(fields)
     return stamped(f"---\n{data.to_yaml()}\n---\n\n{body}")
