@@ -233,7 +233,7 @@ def test_without_a_checkpoint_the_command_serves_the_shipped_one_in_an_empty_fol
         assert address.endswith(f":{port}")
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         answer = direct.open(f"{address}/config", timeout=60).read().decode()
-    assert "model_cards/ncvqvae-gunPoint" in answer and "series of 150 samples" in answer
+    assert "**ncvqvae-gunPoint**" in answer and "series of 150 samples" in answer
 
 
 def test_a_folder_of_the_name_or_the_variable_comes_before_the_shipped_checkpoint(tmp_path, monkeypatch):
