@@ -61,7 +61,7 @@ def test_a_visitor_generates_changes_the_class_and_reconstructs(page, tmp_path):
     before = pictures.first.inner_html()
     keep(page, "generate")
 
-    page.get_by_label("Class").click()
+    page.get_by_role("combobox", name="Class").click()
     page.get_by_role("option", name="2 (point)", exact=True).click()
     generate.click()
     expect(pictures.first).to_contain_text("class 2 (point): 12 generated")

@@ -87,7 +87,7 @@ def test_the_space_goes_up_in_one_commit_and_runs_from_its_download_with_its_req
         assert said.startswith("3 series, mean squared error ")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_space_is_private_where_that_is_asked_and_is_never_made_public_by_mistake(hub, environment):
     ask = ["publish-space", SPACE, "--private", "--repo-id"]
     hub.add_repo("org/public", "space")

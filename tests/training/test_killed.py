@@ -1,4 +1,4 @@
-"""SIGKILL at any moment, on one process and on two: resumed, a run ends with the bits of one never stopped."""
+"""SIGKILL at any moment, on one process and (`make test-long`) on two: resumed, a run ends as one never stopped."""
 
 import os
 import random
@@ -91,7 +91,7 @@ class Run:
         return False
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.long)])
 def whole(request, tmp_path_factory):
     """The number of processes, the folder of a run never stopped, and how long it was in each stage."""
     folder = tmp_path_factory.mktemp("whole") / "whole"

@@ -79,7 +79,9 @@ def interrupted_at(last):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)]
+)
 def test_a_signal_to_a_launcher_and_its_two_processes_saves_one_step_for_both(number, tmp_path):
     long = "tokenizer_training.max_steps=4000"
     both = together(tmp_path / "log", 2, two_processes.trains, str(tmp_path / "run"), False, long)
