@@ -59,20 +59,18 @@ def draw(logits: Tensor, temperature: float, generator: torch.Generator | None =
     return codes[..., 0], probabilities.gather(-1, codes)[..., 0]
 
 
-def least_confident(
-    probabilities: Tensor,
-    count: int,
-    noise_scale: float,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Indices `(batch, count)` of the codes to mask again, among codes drawn with `probabilities` `(batch, drawn)`.
-
-    Confidence is the logarithm of the probability plus Gumbel noise times `noise_scale`.
-    """
+def confidence(probabilities: Tensor, noise_scale: float, generator: torch.Generator | None = None) -> Tensor:
+    """Of codes drawn with `probabilities` `(...)`: their logarithm plus Gumbel noise times `noise_scale`."""
     drawn = uniform(*probabilities.shape, generator=generator, device=probabilities.device)
     gumbel = -(-(drawn.clamp_min(1e-20)).log()).clamp_min(1e-20).log()
-    confidence = (probabilities + 1e-5).log() + noise_scale * gumbel
-    return confidence.topk(count, dim=1, largest=False).indices
+    return (probabilities + 1e-5).log() + noise_scale * gumbel
+
+
+def least_confident(
+    probabilities: Tensor, count: int, noise_scale: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Indices `(batch, count)` of the codes to mask again, among codes drawn with `probabilities` `(batch, drawn)`."""
+    return confidence(probabilities, noise_scale, generator).topk(count, dim=1, largest=False).indices
 
 
 def radical_inverse(count: int, base: int, device: torch.device | str = "cpu") -> Tensor:

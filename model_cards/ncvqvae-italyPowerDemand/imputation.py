@@ -10,7 +10,7 @@ from transformers.utils import ModelOutput
 
 from .class_labels import Labels, label_ids
 from .interpolation import interpolate, likely_error
-from .masking import decoding_order, draw, guidance_at, mask_ratio
+from .masking import confidence, decoding_order, draw, guidance_at, mask_ratio
 from .precision import autocast
 from .scaler import Moment, float_type, moments_of
 from .series_input import Series, as_series
@@ -74,12 +74,10 @@ def complete_codes(
         if rank is not None:
             masked = masked & ~wanted
             continue
-        uniform = torch.rand(drawn.shape, generator=generator, dtype=torch.float32, device=codes.device)
-        gumbel = -(-(uniform.clamp_min(1e-20)).log()).clamp_min(1e-20).log()
-        noise = choice_temperature * (1 - step / num_steps) * gumbel
-        confidence = torch.full(codes.shape, torch.inf, device=codes.device)
-        confidence = confidence.masked_scatter(wanted, (probabilities + 1e-5).log() + noise)
-        masked = masked & (confidence.argsort(1).argsort(1) < left)
+        sure = torch.full(codes.shape, torch.inf, device=codes.device)
+        noise_scale = choice_temperature * (1 - step / num_steps)
+        sure = sure.masked_scatter(wanted, confidence(probabilities, noise_scale, generator))
+        masked = masked & (sure.argsort(1).argsort(1) < left)
     return codes
 
 

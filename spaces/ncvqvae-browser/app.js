@@ -103,7 +103,9 @@ function letDraw(svg) {
     const place = scales(line.length, ...range);
     const sample = place.sample((event.clientX - box.left) / box.width);
     const value = place.value((event.clientY - box.top) / box.height);
-    const [from, to] = [Math.max(0, Math.min(line.last ?? sample, sample)), Math.min(line.length - 1, Math.max(line.last ?? sample, sample))];
+    const last = line.last ?? sample;
+    const from = Math.max(0, Math.min(last, sample));
+    const to = Math.min(line.length - 1, Math.max(last, sample));
     for (let index = from; index <= to; index++) line[index] = value;
     line.last = sample;
     drawLines(svg, [{ series: Array.from(line), colour: REAL, width: 2 }], line.length, range, "Your series");

@@ -32,7 +32,7 @@ def test_each_class_and_each_channel_has_a_panel_with_its_name_as_it_is_written(
         f"class {NAMES[label]}: channel {channel}, 4 generated, 1 real" for label in (0, 1) for channel in (1, 2)
     ]
     assert drawn_lines(picture) == 4 * (4 + 1)
-    assert "The first" not in picture and "<b>" not in picture
+    assert "Drawn:" not in picture and "<b>" not in picture
 
 
 def test_what_is_not_drawn_is_said():

@@ -10,8 +10,8 @@ dataset and seed is never run again.
 """
 
 import argparse
-import json
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +22,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from cells import once
 from ncvqvae import ClassBalancer, TimeSeriesFeatures, load_ucr
 from ncvqvae.cli.__main__ import run
 from ncvqvae.data.series import to_tensors
 from ncvqvae.evaluation.rivals import lightly_warped
-from ncvqvae.runtime import whole_file
 
 
 KEPT = 5
@@ -91,16 +91,10 @@ def main(options: argparse.Namespace) -> None:
 
     numba.config.THREADING_LAYER = "workqueue"  # its OpenMP would take torch's threads
     out, results = Path(options.out), {}
-    out.mkdir(parents=True, exist_ok=True)
     for seed in range(options.seeds):
         for name in options.datasets.split(","):
-            path = out / f"{name}-{seed}.json"
-            if not path.exists():
-                measured = measure(name, seed, options)
-                with whole_file(path) as partial:
-                    partial.write_text(json.dumps(measured, indent=2))
-                print(f"{name}, seed {seed}: {measured['seconds']:.0f} s", flush=True)
-            results.setdefault(name, []).append(json.loads(path.read_text()))
+            found = once(out / f"{name}-{seed}.json", partial(measure, name, seed, options))
+            results.setdefault(name, []).append(found)
         (out / "results.md").write_text(table(results))
     print(table(results))
 

@@ -7,20 +7,20 @@ of what was missing, as a share of its variance around the training split's mean
 """
 
 import argparse
-import json
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cells import once
 from ncvqvae import MaskGITForTimeSeriesGeneration, load_ucr
 from ncvqvae.cli.__main__ import run
 from ncvqvae.data.series import to_tensors
 from ncvqvae.inference import load_model
 from ncvqvae.models.interpolation import interpolate
-from ncvqvae.runtime import whole_file
 
 
 CARDS = Path(__file__).parents[2] / "model_cards"
@@ -109,15 +109,8 @@ def report(results: dict[str, dict]) -> str:
 
 def main(options: argparse.Namespace) -> None:
     out, results = Path(options.out), {}
-    out.mkdir(parents=True, exist_ok=True)
     for name in options.datasets.split(","):
-        path = out / f"{name}.json"
-        if not path.exists():
-            measured = measure(name, options)
-            with whole_file(path) as partial:
-                partial.write_text(json.dumps(measured, indent=2))
-            print(f"{name}: {measured['seconds']:.0f} s", flush=True)
-        results[name] = json.loads(path.read_text())
+        results[name] = once(out / f"{name}.json", partial(measure, name, options))
     (out / "results.md").write_text(report(results))
     print(report(results))
 

@@ -62,11 +62,7 @@ def _add_filling(parser: argparse.ArgumentParser, series: str, num_draws: int) -
     add("input", help=series)
     add("output", help=OUTPUT)
     add("--spread", metavar="FILE", help="write the standard deviation of the draws there, a series in each row")
-    add(
-        "--label",
-        metavar="NAME",
-        help="class of the series (default: the file's labels that the model knows, or none)",
-    )
+    add("--label", metavar="NAME", help=LABEL)
     add("--num-draws", type=int, default=num_draws, metavar="N", help=f"draws to average (default: {num_draws})")
     add("--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same series (default: 0)")
     add_reading_options(add)

@@ -29,7 +29,7 @@ from .text import read_text
 
 Source: TypeAlias = str | Path | np.ndarray | Tensor | Sequence | pd.DataFrame | pa.Table | Dataset | DatasetDict
 
-MOST_IN_MEMORY = 2**26  # bytes of a parquet file; a larger one is read from a copy in the cache of datasets
+MOST_IN_MEMORY = 2**28  # bytes of an unpacked parquet file; a larger one is read from a copy in the cache of datasets
 HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
 
@@ -109,7 +109,7 @@ def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Any, list[str]]
         kinds = f"a file that ends in {', '.join(ENDINGS)}, a folder of save_to_disk or ORG/NAME on the Hub"
         raise ValueError(f"{source} is not {kinds}")
     try:
-        if kind == ".parquet" and path.stat().st_size < MOST_IN_MEMORY:  # without a copy in the cache
+        if kind == ".parquet" and _unpacked(path) < MOST_IN_MEMORY:  # without a copy in the cache
             return Dataset(InMemoryTable(pq.read_table(path))), None, []
         if kind == ".parquet":
             return Dataset.from_parquet(source), None, []
@@ -117,3 +117,9 @@ def _read(path: Path, source: str, layout: Layout) -> tuple[Any, Any, list[str]]
     except (DatasetsError, pa.ArrowException, OSError, ValueError) as error:
         wrong = "not a parquet table" if kind == ".parquet" else "neither a file here nor a dataset on the Hub"
         raise ValueError(f"{source} is {wrong} ({one_line(error.__cause__ or error)[:200]})") from None
+
+
+def _unpacked(path: Path) -> int:
+    """The bytes that the columns of a parquet file take, as its end says."""
+    about = pq.read_metadata(path)
+    return sum(about.row_group(index).total_byte_size for index in range(about.num_row_groups))

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
 from ..data.labels import label_name
-from ..data.series import series_dataset
+from ..data.series import fill_series, series_dataset
 from ..inference import BASE, in_batches, load_checkpoint, load_model
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from .recipes import load_recipe
@@ -62,7 +62,7 @@ class TimeSeriesFeatures(TransformerMixin, BaseEstimator):
             raise ValueError(f"series must have the shape {self.series_shape_} as in fit, found {X.shape[1:]}")
         model, values = _loaded(str(self.checkpoint)), torch.from_numpy(np.array(X.reshape(len(X), -1, X.shape[-1])))
         if values.shape[-1] < LEAST:
-            values = torch.from_numpy(_stretched(values.numpy(), LEAST))
+            values = torch.from_numpy(np.stack([fill_series(one, None, LEAST) for one in values.numpy()]))
         moments: tuple[torch.Tensor, ...] = ()
         if getattr(model, "tokenizer", model).config.scale_each:
             deviation = values.std(-1, correction=0)
@@ -177,9 +177,3 @@ class Augmenter(_Generating):
             raise ValueError(f"ratio must be 0 or more, found {self.ratio}")
         whole, rest = divmod(round(self.ratio * len(y)), len(y))
         return np.concatenate([np.tile(y, whole), random.permutation(y)[:rest]])
-
-
-def _stretched(values: np.ndarray, length: int) -> np.ndarray:
-    """Series `(series, channels, samples)` as `length` samples of the straight lines through theirs."""
-    old, new = np.arange(values.shape[-1]), np.linspace(0, values.shape[-1] - 1, length)
-    return np.apply_along_axis(lambda row: np.interp(new, old, row), -1, values).astype(values.dtype)
