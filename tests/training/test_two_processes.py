@@ -106,6 +106,6 @@ def test_a_process_that_dies_ends_the_run_with_its_message(tmp_path):
     started = time.monotonic()
     both = together(tmp_path / "log", 2, two_processes.die)
     assert both.wait(120) == 1
-    # The launcher tells of the process that it finds first; the other one misses its partner.
-    assert "the second process has had enough" in both.said or "Connection reset by peer" in both.said
+    # The launcher tells of the process that it finds first; the other one misses its partner, in one of many words.
+    assert re.search("the second process has had enough|gloo/transport", both.said), both.said
     assert time.monotonic() - started < 90
