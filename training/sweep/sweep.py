@@ -28,6 +28,7 @@ SUITES = {
     "cpu": ["GunPoint", "SonyAIBORobotSurface1", "CBF", "ECG200", "SyntheticControl", "ItalyPowerDemand"],
     "thesis": sorted(published_results()["thesis"]),
     "all": sorted(published_results()["timevqvae"]),
+    "bands": ["GunPoint", "SonyAIBORobotSurface1", "CBF", "ECG200", "SyntheticControl", "ItalyPowerDemand"],
     "precision": ["CBF", "SonyAIBORobotSurface1"],
     "base": [
         *("SonyAIBORobotSurface1", "CBF", "ECG200", "GunPoint", "ItalyPowerDemand", "SyntheticControl", "ECG5000"),
@@ -70,7 +71,20 @@ PRECISIONS = [
     Arm(name, find_recipe("thesis/barlow_slice"), (*SHORTER, *(f"{key}={value}" for key in PRECISION_KEYS)))
     for name, value in (("float32", "'no'"), ("bfloat16", "bf16"))  # YAML's bare no is a boolean
 ]
-OWN_ARMS = ABLATIONS | {"precision": PRECISIONS}
+# The thesis' further work: what stands in the place of the STFT of the whole series. Two bands have half the positions
+# in time, so that all have about as many codes; their views change the low one slowly and add noise to the high one.
+SPLIT = ("tokenizer.split_bands=true", "tokenizer.downsampled_width=4", "views=[time_warp, amplitude_resize]")
+WAVELETS = "tokenizer.transform=wavelets"
+BANDS = [
+    Arm(name, find_recipe("thesis/barlow_gauss"), (*SHORTER, *settings))
+    for name, settings in (
+        ("stft", ()),
+        ("wavelets", (WAVELETS,)),
+        ("stft_split", (*SPLIT, "high_views=[gaussian_noise]")),
+        ("wavelets_split", (WAVELETS, *SPLIT, "high_views=[gaussian_noise]")),
+    )
+]
+OWN_ARMS = ABLATIONS | {"precision": PRECISIONS, "bands": BANDS}
 
 
 EXECUTORS = {"local": run_local, "slurm": submit_slurm, "hf-jobs": hf_jobs.submit_hf_jobs}

@@ -1,6 +1,7 @@
 """Commands that use a checkpoint: sample, reconstruct, embed, info, demo."""
 
 import argparse
+import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,11 +201,11 @@ def _info_of_tokenizer(config: "NCVQVAEConfig") -> dict[str, str]:
     series = f"{channels} channels x {config.length or 'any number of'} samples"
     if config.length is None:
         lengths = 128, 512, 2048
-        codes = ", ".join(str(config.grid(length)[0] * config.grid(length)[1]) for length in lengths)
+        codes = ", ".join(str(math.prod(config.grid(length)) * config.num_bands) for length in lengths)
         codes += f" a {'channel' if config.channelwise else 'series'} of {', '.join(map(str, lengths))} samples"
     else:
-        frequencies, width = config.latent_shape
-        codes = f"{config.num_codes} a series ({frequencies} x {width})"
+        width = config.latent_shape[1]
+        codes = f"{config.num_codes} a series ({config.num_codes // width} x {width})"
     scaler = [", ".join(f"{value:.4g}" for value in values) for values in (config.mean, config.std)]
     return {
         "series": series,

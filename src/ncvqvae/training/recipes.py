@@ -48,6 +48,7 @@ class Recipe:
         report_to: tracker (`"tensorboard"`, `"wandb"`, `"trackio"`), or `None`.
         tokenizer: architecture and losses of stage 1.
         views: ordered list of augmentations, `flip` or `gaussian_noise: {std: 0.1}`; without any, one branch.
+        high_views: augmentations of the high band, for a tokenizer that splits bands; `views` are then the low one's.
         tokenizer_training: how stage 1 is optimised.
         prior: architecture of stage 2 and how it samples by default.
         prior_training: how stage 2 is optimised.
@@ -69,6 +70,7 @@ class Recipe:
     report_to: Literal["tensorboard", "wandb", "trackio"] | None = "tensorboard"
     tokenizer: dict[str, Any] = field(default_factory=dict)
     views: list[Any] = field(default_factory=lambda: ["gaussian_noise"])
+    high_views: list[Any] = field(default_factory=list)
     tokenizer_training: TrainingSettings = field(default_factory=TrainingSettings)
     prior: dict[str, Any] = field(default_factory=dict)
     prior_training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=256))
@@ -86,8 +88,10 @@ class Recipe:
                     raise ValueError(unknown_key(f"{section}.{key}", [f"{section}.{name}" for name in known]))
             # The real length comes with the data. This one is long enough for every setting.
             config(**getattr(self, section) | ({"length": 2**24} if config is NCVQVAEConfig else {}))
-        for views in (self.views, self.prior_views):
+        for views in (self.views, self.high_views, self.prior_views):
             check_views(views)
+        if self.high_views and not (self.views and self.tokenizer.get("split_bands")):
+            raise ValueError("high_views want tokenizer.split_bands, and views of the low band")
         if self.prior.get("knows_strength"):
             if not self.prior_views:
                 raise ValueError("prior.knows_strength is the strength of views: name some under 'prior_views'")

@@ -18,6 +18,7 @@ from ..models.distributed import num_processes
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel, round_to_half
 from ..models.modeling_ncvqvae_pretraining import NCVQVAEForPreTraining
+from ..models.time_frequency import low_band
 from ..runtime import derived_seed, digest, process_state
 from .augmentations import augment, draw_strength
 from .checkpoints import History
@@ -116,7 +117,7 @@ def train_tokenizer(data: TrainingData, run: Run) -> tuple[NCVQVAEForPreTraining
         batch = values[indices]
         if not recipe.views:
             return {"values": batch}
-        view = augment(tokenizer.scale(batch), recipe.views, generator)
+        view = _augmented(tokenizer, tokenizer.scale(batch), recipe, generator)
         return {"values": batch, "augmented_values": tokenizer.scale.inverse(view)}
 
     def evaluate(model: NCVQVAEForPreTraining) -> dict[str, float]:
@@ -130,6 +131,14 @@ def train_tokenizer(data: TrainingData, run: Run) -> tuple[NCVQVAEForPreTraining
     smaller = "tokenizer.projector_dim" if config.ssl_objective else None
     stage = Stage("tokenizer", len(values), inputs, evaluate if len(data.held_out) else None, draw, frozen, smaller)
     return model, fit(model, stage, recipe.tokenizer_training, run)
+
+
+def _augmented(tokenizer: NCVQVAEModel, scaled: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """A view of scaled series `(batch, channels, length)`, of each band by its own augmentations if it has some."""
+    if not recipe.high_views:
+        return augment(scaled, recipe.views, generator)
+    low = low_band(tokenizer.time_frequency, scaled)
+    return augment(low, recipe.views, generator) + augment(scaled - low, recipe.high_views, generator)
 
 
 def train_prior(
