@@ -210,6 +210,7 @@ def _info_of_tokenizer(config: "NCVQVAEConfig") -> dict[str, str]:
     return {
         "series": series,
         "mean; standard deviation": "of each series" if config.scale_each else "; ".join(scaler),
+        "transform": config.transform + (", low and high band one by one" if config.split_bands else ""),
         "codes": f"{codes}, of {config.codebook_size}",
         "objective": config.ssl_objective or "none",
     }
