@@ -24,11 +24,13 @@ from ncvqvae.training.recipes import find_recipe
 from table import load_results, plot_ablation, render
 
 
+SMALL = ["GunPoint", "SonyAIBORobotSurface1", "CBF", "ECG200", "SyntheticControl", "ItalyPowerDemand"]
 SUITES = {
-    "cpu": ["GunPoint", "SonyAIBORobotSurface1", "CBF", "ECG200", "SyntheticControl", "ItalyPowerDemand"],
+    "cpu": SMALL,
     "thesis": sorted(published_results()["thesis"]),
     "all": sorted(published_results()["timevqvae"]),
-    "bands": ["GunPoint", "SonyAIBORobotSurface1", "CBF", "ECG200", "SyntheticControl", "ItalyPowerDemand"],
+    "bands": SMALL,
+    "priors": SMALL,
     "precision": ["CBF", "SonyAIBORobotSurface1"],
     "base": [
         *("SonyAIBORobotSurface1", "CBF", "ECG200", "GunPoint", "ItalyPowerDemand", "SyntheticControl", "ECG5000"),
@@ -84,7 +86,19 @@ BANDS = [
         ("wavelets_split", (WAVELETS, *SPLIT, "high_views=[gaussian_noise]")),
     )
 ]
-OWN_ARMS = ABLATIONS | {"precision": PRECISIONS, "bands": BANDS}
+# The thesis' three priors, and the orders of sampling of the last; cells of one seed have one and the same tokenizer.
+LAST = "prior.code_embedding=codebook_finetuned"
+PRIORS = [
+    Arm(name, find_recipe("thesis/none"), (*SHORTER, *settings))
+    for name, settings in (
+        ("learned", ("prior.code_embedding=learned",)),
+        ("codebook", ("prior.code_embedding=codebook",)),
+        ("codebook_finetuned", (LAST,)),
+        ("random", (LAST, "prior.sampling_order=random")),
+        ("low_discrepancy", (LAST, "prior.sampling_order=low_discrepancy")),
+    )
+]
+OWN_ARMS = ABLATIONS | {"precision": PRECISIONS, "bands": BANDS, "priors": PRIORS}
 
 
 EXECUTORS = {"local": run_local, "slurm": submit_slurm, "hf-jobs": hf_jobs.submit_hf_jobs}
