@@ -15,6 +15,7 @@ from scipy.stats import wilcoxon
 
 from helpers.places import TRAINING
 from helpers.tiny import SWEEP_RECIPE
+from ncvqvae import NCVQVAEConfig
 from ncvqvae.cli.__main__ import main
 from ncvqvae.data.series import to_tensors
 from ncvqvae.data.ucr import load_ucr
@@ -205,6 +206,23 @@ def test_suites_are_those_of_the_papers_and_ablations_vary_what_they_say(modules
         0.15,
         0.2,
     }
+
+
+def test_the_suites_of_bands_and_priors_vary_what_they_say(modules):
+    shared = ("tokenizer_training", "prior_training")
+    for suite, varied in (("bands", {"tokenizer", "views", "high_views"}), ("priors", {"prior"})):
+        recipes = [load_recipe(arm.recipe, arm.settings).to_dict() for arm in modules[0].OWN_ARMS[suite]]
+        assert {key for key in recipes[0] if any(recipe[key] != recipes[0][key] for recipe in recipes)} == varied
+        assert all(recipe[key] == recipes[0][key] for key in shared for recipe in recipes)
+    codes = {NCVQVAEConfig(length=100, **recipe["tokenizer"]).num_codes for recipe in recipes}
+    bands = [load_recipe(arm.recipe, arm.settings).tokenizer for arm in modules[0].OWN_ARMS["bands"]]
+    codes |= {NCVQVAEConfig(length=100, **tokenizer).num_codes for tokenizer in bands}
+    assert max(codes) <= 1.3 * min(codes)
+
+
+def test_a_table_of_no_sweep_is_refused(call, tmp_path, capsys):
+    assert call("--table-only", "--out", tmp_path / "none") == 2
+    assert "there is no sweep in" in capsys.readouterr().err
 
 
 def test_the_suite_of_precisions_varies_precision_alone(modules):

@@ -107,6 +107,8 @@ EXECUTORS = {"local": run_local, "slurm": submit_slurm, "hf-jobs": hf_jobs.submi
 def main(options: argparse.Namespace) -> None:
     check(options)
     out = Path(options.out)
+    if options.table_only and not out.is_dir():
+        raise ValueError(f"there is no sweep in {out}: without --table-only it runs")
     ablation = options.suite in ABLATIONS
     named = options.arms or ARMS.get(options.suite, "none,barlow_slice,vibcreg_gauss")
     arms = OWN_ARMS.get(options.suite) or [find_arm(name) for name in named.split(",")]
