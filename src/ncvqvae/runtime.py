@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import signal
 import sys
 import threading
@@ -133,6 +134,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Deletes a folder, a file or a link, not what a link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 @contextlib.contextmanager

@@ -92,7 +92,9 @@ def main(visitors: int = 50, duration: int = 120) -> int:
     print(f"all: median {statistics.median([one for took in seconds.values() for one in took]):.1f} s")
     print(f"no answers: {dict(said)}")
     growing = grows(sizes)
-    print(f"memory of the server in MB: {sizes}, " + ("still growing" if growing else "flat after a third of the time"))
+    print(
+        f"memory of the server in MB: {sizes}, " + ("still growing" if growing else "flat after a third of the time")
+    )
     trace = "Traceback" in (folder / "log").read_text() or any("Traceback" in line for line in said)
     print("a trace: " + ("yes" if trace else "none"))
     subprocess.run(["rm", "-r", str(folder)], check=True)

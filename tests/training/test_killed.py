@@ -21,7 +21,10 @@ pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("NCVQVAE_KILLS", "1"))  # in each stage; training/LOG.md has a run of 20
 STEPS = 60
-LONGER = "tokenizer.ssl_objective=vibcreg", *(f"{stage}_training.max_steps={STEPS}" for stage in ("tokenizer", "prior"))
+LONGER = (
+    "tokenizer.ssl_objective=vibcreg",
+    *(f"{stage}_training.max_steps={STEPS}" for stage in ("tokenizer", "prior")),
+)
 
 
 class Run:
@@ -31,7 +34,7 @@ class Run:
     """
 
     def __init__(self, num_processes, folder):
-        for stage in ("tokenizer", "prior"):
+        for stage in STAGES:
             self.began(folder, stage).unlink(missing_ok=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -116,7 +119,7 @@ def test_killed_at_random_moments_in_both_stages_it_ends_with_the_bits_of_a_run_
     num_processes, folder = whole
     seed = random.SystemRandom().randrange(10**6)
     draw = random.Random(seed)
-    for stage in ("tokenizer", "prior"):
+    for stage in STAGES:
         # From a step's beginning to the next, through a save and an evaluation, are up to so many seconds.
         moments = sorted((draw.randint(1, STEPS), draw.uniform(0, 0.05)) for _ in range(KILLS))
         for moment in moments:  # each run goes on from where one was killed
