@@ -20,11 +20,8 @@ pytestmark = pytest.mark.slow
 
 
 KILLS = int(os.environ.get("NCVQVAE_KILLS", "1"))  # in each stage; training/LOG.md has a run of 20
-STEPS = 60
-LONGER = (
-    "tokenizer.ssl_objective=vibcreg",
-    *(f"{stage}_training.max_steps={STEPS}" for stage in ("tokenizer", "prior")),
-)
+STAGES, STEPS = ("tokenizer", "prior"), 60
+LONGER = "tokenizer.ssl_objective=vibcreg", *(f"{stage}_training.max_steps={STEPS}" for stage in STAGES)
 
 
 class Run:
