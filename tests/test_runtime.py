@@ -1,6 +1,7 @@
 """Files that are whole or not there, errors in one line, the rank of a process."""
 
 import os
+import platform
 import signal
 import threading
 
@@ -153,3 +154,37 @@ def test_only_the_standard_library_is_imported():
     """
     done = in_a_fresh_process(script)
     assert done.returncode == 0, done.stderr
+
+
+ARENAS = """
+import ctypes, sys, threading
+from ncvqvae.runtime import keep_freed_memory
+
+keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.fopen.restype, libc.fclose.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+all_there = threading.Barrier(8)
+
+
+def work():
+    libc.malloc(100_000)
+    all_there.wait()
+
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = libc.fopen(sys.argv[1].encode(), b"w")
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_what_one_thread_frees_another_one_takes(tmp_path):
+    done = in_a_fresh_process(ARENAS, tmp_path / "arenas.xml")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "arenas.xml").read_text().count("<heap nr=") == 1

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import signal
 import sys
 import threading
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 600  # characters of an error
 # Parameters of mallopt(3), as malloc.h numbers them.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
 
 SAME_SIGNAL = 1.0  # seconds; see `deferred_interrupt`
 
@@ -135,6 +136,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Deletes a folder, a file or a link, not what a link leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 @contextlib.contextmanager
 def bars_for_terminals() -> Iterator[None]:
     """Shows progress bars of Datasets and transformers in the first process only, and only on a terminal."""
@@ -195,9 +204,11 @@ def keep_freed_memory() -> None:
 
     A step of training or sampling frees and allocates the same hundreds of megabytes again and again. By default glibc
     returns large blocks at once, and the system hands them out again zeroed, at a page fault for every four kilobytes.
+    All threads share one arena: with one each, as by default, each would keep what its own largest call has needed.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL(None)
-    for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 1 << 30), (M_TOP_PAD, 1 << 28)):
+    kept = (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 1 << 30), (M_TOP_PAD, 1 << 28), (M_ARENA_MAX, 1)
+    for parameter, value in kept:
         libc.mallopt(parameter, value)

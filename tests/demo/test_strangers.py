@@ -20,7 +20,7 @@ gradio = pytest.importorskip("gradio", reason="the extra `demo` is not installed
 gradio_client = pytest.importorskip("gradio_client")
 
 from ncvqvae import MaskGITForTimeSeriesGeneration  # noqa: E402
-from ncvqvae.demo.app import build_demo, generate, reconstruct  # noqa: E402
+from ncvqvae.demo.app import LAUNCH, build_demo, generate, reconstruct  # noqa: E402
 from ncvqvae.demo.limits import within  # noqa: E402
 from ncvqvae.demo.uploads import MOST_NUMBERS, check_upload  # noqa: E402
 
@@ -159,6 +159,18 @@ def test_files_within_the_limits_pass_and_damaged_ones_are_said_in_one_line(tmp_
         with pytest.raises(ValueError) as error:
             check_upload(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+def test_what_the_app_keeps_of_each_visitor_is_kept_of_the_last_ones_alone(checkpoint):
+    app = build_demo(checkpoint)
+    _, url, _ = app.launch(**LAUNCH, ssr_mode=False, prevent_thread_lock=True, quiet=True)
+    client = gradio_client.Client(url, verbose=False, analytics_enabled=False)
+    for visitor in range(60):
+        client.session_hash = f"visitor {visitor}"
+        client.predict(api_name="/load")
+    kept = list(app.state_holder.session_data)
+    app.close(verbose=False)
+    assert len(kept) == 50 and kept[-1] == "visitor 59"
 
 
 def test_a_call_that_takes_too_long_is_ended(checkpoint, monkeypatch):

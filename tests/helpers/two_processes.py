@@ -141,12 +141,18 @@ def _equal(folder: Path, case: str) -> None:
 def trains(folder: str, resume: bool, *overrides: str) -> int:
     """Trains both stages on toy series as a command does, with `FOLDER-work` beside the folder; the exit code.
 
-    `FOLDER-STAGE` says when this process came to a stage.
+    `FOLDER-STAGE` has as many bytes as the number of the step which this process has begun in a stage.
     """
 
     def noted(model, stage, *arguments):
-        Path(f"{folder}-{stage.name}").touch()
-        return fit(model, stage, *arguments)
+        def begun(step: int, *others: int) -> torch.Tensor:
+            os.truncate(file, step + 1)
+            return batch_indices(step, *others)
+
+        file = Path(f"{folder}-{stage.name}")
+        file.touch()
+        with patch("ncvqvae.training.loop.batch_indices", begun):
+            return fit(model, stage, *arguments)
 
     recipe = load_recipe(None, [*SETTINGS, *overrides])
     with patch("ncvqvae.training.stages.fit", noted):

@@ -2,7 +2,8 @@
 
 It serves the shipped checkpoint in a process of its own, and lets each visitor load, generate and reconstruct, one
 after the other, as fast as they get answers. It prints how many answers came, the median and the slowest, whatever was
-no answer, and the memory of the server. It fails where a visitor got a trace.
+no answer, and every 20 seconds the memory of the server. It fails where a visitor got a trace, or where the memory
+still grows: where the last third of the time needs over `GROWTH` more than the second.
 """
 
 import random
@@ -22,6 +23,9 @@ from gradio_client import Client
 
 from helpers.places import MODEL_CARDS
 from helpers.processes import served
+
+
+EVERY, GROWTH = 20, 0.05
 
 
 def memory(address: str) -> int:
@@ -58,6 +62,11 @@ def visit(address: str, until: float, seconds: dict[str, list[float]], said: Cou
             time.sleep(1)
 
 
+def grows(sizes: list[int]) -> bool:
+    third = len(sizes) // 3
+    return max(sizes[-third:]) > (1 + GROWTH) * max(sizes[third:-third])
+
+
 def main(visitors: int = 50, duration: int = 120) -> int:
     folder = Path(tempfile.mkdtemp())
     command = [sys.executable, "-u", "-m", "ncvqvae.cli", "demo", str(MODEL_CARDS / "ncvqvae-gunPoint")]
@@ -71,8 +80,10 @@ def main(visitors: int = 50, duration: int = 120) -> int:
         for thread in threads:
             thread.start()
         while time.monotonic() < start + duration:
-            time.sleep(10)
+            time.sleep(EVERY)
             sizes.append(memory(address))
+            answers = sum(map(len, seconds.values()))
+            print(f"{time.monotonic() - start:4.0f} s: {answers} answers, {sizes[-1]} MB", flush=True)
         for thread in threads:
             thread.join(120)
         sizes.append(memory(address))
@@ -80,11 +91,14 @@ def main(visitors: int = 50, duration: int = 120) -> int:
         print(f"{name}: {len(took)} answers, median {statistics.median(took):.1f} s, slowest {max(took):.1f} s")
     print(f"all: median {statistics.median([one for took in seconds.values() for one in took]):.1f} s")
     print(f"no answers: {dict(said)}")
-    print(f"memory of the server in MB: {sizes}")
+    growing = grows(sizes)
+    print(
+        f"memory of the server in MB: {sizes}, " + ("still growing" if growing else "flat after a third of the time")
+    )
     trace = "Traceback" in (folder / "log").read_text() or any("Traceback" in line for line in said)
     print("a trace: " + ("yes" if trace else "none"))
     subprocess.run(["rm", "-r", str(folder)], check=True)
-    return int(trace)
+    return int(trace or growing)
 
 
 if __name__ == "__main__":

@@ -78,3 +78,15 @@ def test_null_is_a_class_where_one_is_called_so_and_else_no_class(pretraining_mo
     named = prior(pretraining_model, "null", "walk")
     assert classes(named, "null", 3) == [0, 0, 0] and classes(named, ["walk", "null"]) == [1, 0]
     assert classes(prior(pretraining_model, "run", "walk"), "null", 2) == [-1, -1]
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([-1, 0]), np.array([-1, 0])])
+def test_minus_one_in_a_tensor_or_an_array_asks_for_no_class_whatever_a_class_is_called(pretraining_model, labels):
+    for names in (("run", "walk"), ("walk", "-1")):
+        assert classes(prior(pretraining_model, *names), labels) == [-1, 0]
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_no_fewer_than_one_series_can_be_asked_for(gun_point, number):
+    with pytest.raises(ValueError, match=f"num_samples must be at least 1, found {number}"):
+        gun_point.generate(number)

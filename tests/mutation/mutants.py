@@ -87,8 +87,8 @@ MUTANTS = [
     ("models/class_labels.py", "by_index or namesake in (None, label)", "True", LABELS),
     ("models/class_labels.py", 'labels == "null" and "null" not in config.label2id', 'labels == "null"', LABELS),
     ("models/class_labels.py", "num_samples < 1", "num_samples < 0", LABELS),
-    ("models/class_labels.py", "num_samples not in (None, len(labels))", "False", LABELS),
-    ("models/class_labels.py", "torch.multinomial(shares,", "torch.multinomial(shares * 0 + 1,", LABELS),
+    ("models/class_labels.py", "num_samples not in (None, len(labels))", "False", PRIOR),
+    ("models/class_labels.py", "torch.multinomial(shares,", "torch.multinomial(shares * 0 + 1,", PRIOR),
     # metrics
     ("evaluation/metrics.py", "trace - 2 * overlap", "trace - overlap", METRICS),
     ("evaluation/metrics.py", "(means[0] - means[1]).square().sum() + trace", "trace", METRICS),

@@ -1,10 +1,11 @@
 """Whether tests notice faults: `python tests/mutation/run.py [FROM [TO]]`. No part of pytest.
 
 It puts each of `MUTANTS` into a copy of the package, and runs its tests until the first fails. It prints the survivors
-and the share that was caught.
+and the share that was caught. A fault that makes the tests endless counts as caught, and is printed as such.
 """
 
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -19,10 +20,12 @@ from mutants import MUTANTS
 
 
 REPOSITORY = Path(__file__).parents[2]
-SECONDS = 400  # of a mutant, which may make a loop endless
+# Of a mutant, which may make a loop endless: so many seconds of a processor, which others may share, or of waiting.
+SECONDS, WAITING = 300, 3000
 
 
-def caught(package: Path, file: str, old: str, new: str, tests: str) -> bool:
+def outcome(package: Path, file: str, old: str, new: str, tests: str) -> str:
+    """What the tests make of a fault: `caught`, `endless` or `SURVIVED`."""
     path = package / "ncvqvae" / file
     text = path.read_text()
     if text.count(old) < 1:
@@ -31,9 +34,11 @@ def caught(package: Path, file: str, old: str, new: str, tests: str) -> bool:
     try:
         process = os.fork()  # torch and transformers are imported once
         if process == 0:
-            signal.alarm(SECONDS)
+            resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+            signal.alarm(WAITING)
             os._exit(_failed(package, tests.split()))
-        return os.waitpid(process, 0)[1] != 0
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        return "SURVIVED" if code == 0 else "caught" if code > 0 else "endless"
     finally:
         path.write_text(text)
 
@@ -65,14 +70,13 @@ def main(first: int = 0, last: int = len(MUTANTS)) -> int:
         shutil.copytree(REPOSITORY / "src" / "ncvqvae", Path(folder) / "ncvqvae")
         chosen = MUTANTS[first:last]
         for tests in dict.fromkeys(tests for *_, tests in chosen):
-            if caught(Path(folder), "__init__.py", '"""', '"""', tests):
+            if outcome(Path(folder), "__init__.py", '"""', '"""', tests) != "SURVIVED":
                 raise ValueError(f"{tests} fails without any fault")
         for file, old, new, tests in chosen:
             start = time.monotonic()
-            found = caught(Path(folder), file, old, new, tests)
+            said = outcome(Path(folder), file, old, new, tests)
             number += 1
-            survivors += [] if found else [(file, old, new)]
-            said = "caught" if found else "SURVIVED"
+            survivors += [(file, old, new)] if said == "SURVIVED" else []
             print(f"{said:<9}{time.monotonic() - start:5.0f} s  {file}: {old!r} -> {new!r}", flush=True)
     print(f"{number - len(survivors)} of {number} caught")
     return int(len(survivors) > 0.05 * number)

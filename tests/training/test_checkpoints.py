@@ -4,11 +4,12 @@ import hashlib
 import os
 import pickle
 import shutil
+import time
 
 import pytest
 import torch
 from accelerate import Accelerator
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from ncvqvae.training.checkpoints import Checkpoints, History
 
@@ -138,7 +139,25 @@ def test_a_malformed_record_gets_one_line_and_the_checkpoint_before_is_used(save
     seal(folder)
     assert Training(saved.checkpoints.folder, seed=2).load() == (5, HISTORY)
     (said,) = [record.getMessage() for record in caplog.records]
-    assert "checkpoint-10 is damaged and set aside: " in said and "\n" not in said
+    assert "checkpoint-10 is damaged and set aside: " in said and "\n" not in said and "Expecting" not in said
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_terabytes_is_not_read(saved, name):
+    os.truncate(saved.checkpoints.folder / "checkpoint-10" / name, 2**42)  # which takes no room on a disk
+    start = time.perf_counter()
+    assert Training(saved.checkpoints.folder).load()[0] == 5
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("lost", ["step", "exp_avg", "exp_avg_sq"])
+def test_averages_of_which_some_are_missing_are_damaged(saved, lost):
+    folder = saved.checkpoints.folder / "checkpoint-10"
+    averages = load_file(folder / "optimizer.safetensors")
+    del averages[f"weight.{lost}"]
+    save_file(averages, folder / "optimizer.safetensors")
+    seal(folder)
+    assert Training(saved.checkpoints.folder, seed=2).load()[0] == 5
 
 
 def test_a_record_of_other_tensors_is_damaged_too(saved):

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 
 
 KILLS = int(os.environ.get("NCVQVAE_KILLS", "1"))  # in each stage; training/LOG.md has a run of 20
-LONGER = ("tokenizer.ssl_objective=vibcreg", "tokenizer_training.max_steps=60", "prior_training.max_steps=60")
+STAGES, STEPS = ("tokenizer", "prior"), 60
+LONGER = "tokenizer.ssl_objective=vibcreg", *(f"{stage}_training.max_steps={STEPS}" for stage in STAGES)
 
 
 class Run:
@@ -30,7 +31,7 @@ class Run:
     """
 
     def __init__(self, num_processes, folder):
-        for stage in ("tokenizer", "prior"):
+        for stage in STAGES:
             self.began(folder, stage).unlink(missing_ok=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -71,12 +72,15 @@ class Run:
         self.send(signal.SIGKILL)
         return all(code == -signal.SIGKILL for code in self.wait())
 
-    def kill_after(self, stage, seconds):
-        """Whether it was killed so long after it came to the stage, before it ended."""
-        while self.running and not self.began(self.folder, stage).exists():
-            time.sleep(0.002)
+    def kill_after(self, stage, step, seconds):
+        """Whether it was killed so long after it began a step of the stage, and had not ended before."""
+        file = self.began(self.folder, stage)
+        while self.running and not (file.exists() and file.stat().st_size >= step):
+            time.sleep(0.001)
         time.sleep(seconds)
-        return self.kill()
+        killed = self.kill()
+        assert killed or self.wait() == [0] * len(self.processes), self.said
+        return killed
 
     def kill_while_saving(self, stage):
         """Whether it was killed with a checkpoint half written."""
@@ -93,13 +97,11 @@ class Run:
 
 @pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.long)])
 def whole(request, tmp_path_factory):
-    """The number of processes, the folder of a run never stopped, and how long it was in each stage."""
+    """The number of processes, and the folder of a run never stopped."""
     folder = tmp_path_factory.mktemp("whole") / "whole"
     run = Run(request.param, folder)
     assert run.wait() == [0] * request.param, run.said
-    starts = [run.began(folder, stage).stat().st_mtime for stage in ("tokenizer", "prior")]
-    end = (folder / "config.json").stat().st_mtime
-    return request.param, folder, {"tokenizer": starts[1] - starts[0], "prior": end - starts[1]}
+    return request.param, folder
 
 
 def assert_ends_as(whole, num_processes, folder):
@@ -111,20 +113,23 @@ def assert_ends_as(whole, num_processes, folder):
 
 
 def test_killed_at_random_moments_in_both_stages_it_ends_with_the_bits_of_a_run_never_stopped(whole, tmp_path):
-    num_processes, folder, seconds = whole
+    num_processes, folder = whole
     seed = random.SystemRandom().randrange(10**6)
-    draw, killed = random.Random(seed), []
-    for stage in ("tokenizer", "prior"):
-        moments = sorted(draw.uniform(0, seconds[stage]) for _ in range(KILLS))
-        for before, moment in zip([0, *moments], moments, strict=False):  # each run goes on from where one was killed
-            killed.append(Run(num_processes, tmp_path / "run").kill_after(stage, moment - before))
-            print(f"seed {seed}: {stage} killed at {moment:.2f} of {seconds[stage]:.2f} s: {killed[-1]}")
-    assert any(killed)  # not all: where the one that was measured shared its cores, a run may end before its moment
+    draw = random.Random(seed)
+    for stage in STAGES:
+        # From a step's beginning to the next, through a save and an evaluation, are up to so many seconds.
+        moments = sorted((draw.randint(1, STEPS), draw.uniform(0, 0.05)) for _ in range(KILLS))
+        for moment in moments:  # each run goes on from where one was killed
+            while not Run(num_processes, tmp_path / "run").kill_after(stage, *moment):
+                print(f"seed {seed}: ended before it was killed, hence begun anew")
+                for ended in (tmp_path / "run", tmp_path / "run-work"):
+                    shutil.rmtree(ended)
+            print(f"seed {seed}: {stage} killed {moment[1]:.3f} s after it began step {moment[0]}")
     assert_ends_as(folder, num_processes, tmp_path / "run")
 
 
 def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_checkpoint_before(whole, tmp_path):
-    num_processes, folder, _ = whole
+    num_processes, folder = whole
     assert Run(num_processes, tmp_path / "run").kill_while_saving("tokenizer")
     half = list((tmp_path / "run-work" / "tokenizer").glob("partial-checkpoint-*"))
     second = Run(num_processes, tmp_path / "run")
@@ -136,7 +141,7 @@ def test_killed_in_the_middle_of_a_save_it_goes_on_from_the_checkpoint_before(wh
 
 
 def test_a_damaged_checkpoint_is_named_once_and_all_go_on_from_the_one_before(whole, tmp_path):
-    num_processes, folder, _ = whole
+    num_processes, folder = whole
     shutil.copytree(f"{folder}-work", tmp_path / "run-work")
     for stage, name in (("tokenizer", "model.safetensors"), ("prior", "optimizer.safetensors")):
         (tmp_path / "run-work" / stage / "checkpoint-60" / name).write_bytes(b"")
@@ -145,7 +150,7 @@ def test_a_damaged_checkpoint_is_named_once_and_all_go_on_from_the_one_before(wh
 
 
 def test_another_number_of_processes_is_refused(whole, tmp_path):
-    num_processes, folder, _ = whole
+    num_processes, folder = whole
     shutil.copytree(f"{folder}-work", tmp_path / "run-work")
     other = Run(3 - num_processes, tmp_path / "run")
     assert 2 in other.wait()

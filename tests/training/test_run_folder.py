@@ -68,13 +68,32 @@ def test_a_run_is_noted_once_and_compared_when_it_resumes(tmp_path):
     assert not (tmp_path / "prior" / "checkpoint-5").exists()
 
 
-@pytest.mark.parametrize("record", ["", "[]", "3", "{", "[" * 10**5, '{"seed": '])
+@pytest.mark.parametrize("record", ["", "[]", "3", "{", "[" * 10**5, '{"seed": ', '{"seed": ' + "9" * 5000 + "}"])
 def test_a_damaged_note_of_a_run_is_one_line(tmp_path, record):
     (tmp_path / "prior" / "checkpoint-5").mkdir(parents=True)
     (tmp_path / "run.json").write_text(record)
-    with pytest.raises(ValueError, match=r"run\.json, which says .*, is damaged \(.*; delete it and train") as raised:
+    with pytest.raises(ValueError, match=r"run\.json (is not JSON|holds a ).* delete it and train") as raised:
         note_run(tmp_path, {"seed": 1}, resume=True)
-    assert "\n" not in str(raised.value)
+    assert "\n" not in str(raised.value) and "Expecting" not in str(raised.value)
+
+
+def test_a_note_of_terabytes_is_not_read(tmp_path):
+    note_run(tmp_path, {"seed": 1}, resume=False)
+    (tmp_path / "prior" / "checkpoint-5").mkdir(parents=True)
+    os.truncate(tmp_path / "run.json", 2**42)  # which takes no room on a disk
+    with pytest.raises(ValueError, match=r"has 4398046511104 bytes, .* delete it and train"):
+        note_run(tmp_path, {"seed": 1}, resume=True)
+
+
+def test_links_in_a_work_folder_are_deleted_and_what_they_lead_to_is_not(tmp_path):
+    kept, work = tmp_path / "kept", tmp_path / "work"
+    kept.mkdir()
+    (kept / "precious").touch()
+    (work / "prior").mkdir(parents=True)
+    for name in ("checkpoint-5", "partial-checkpoint-7"):
+        (work / "prior" / name).symlink_to(kept)
+    note_run(work, {"seed": 1}, resume=False)
+    assert not os.listdir(work / "prior") and (kept / "precious").exists()
 
 
 def test_a_work_folder_in_which_nothing_was_begun_is_not_resumed(tmp_path):

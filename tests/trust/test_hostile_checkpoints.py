@@ -243,6 +243,14 @@ def test_weights_come_from_safetensors_of_the_folder_alone(folder, refused, make
     assert not (tmp_path / "executed").exists()
 
 
+def test_a_header_of_more_weights_than_any_model_has_is_not_looked_at(folder, refused):
+    none = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"weight {index}": none for index in range(300_000)}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    start = time.perf_counter()
+    assert f"a header of {len(header)} bytes" in refused() and time.perf_counter() - start < 5
+
+
 def test_links_into_the_hubs_cache_are_what_its_client_makes(model, folder, tmp_path):
     snapshot, blobs = tmp_path / "models--org--toy" / "snapshots" / "abc", tmp_path / "models--org--toy" / "blobs"
     for path in (snapshot, blobs):

@@ -19,7 +19,8 @@ WAITING = 128  # calls that wait, each endpoint's in a queue of its own; what co
 # How to `launch` it. Gradio's own semibold font lacks most of the alphabet, and its hints are a faint grey.
 FONT = (gr.themes.Font("system-ui"), gr.themes.Font("sans-serif"))
 THEME = gr.themes.Default(font=FONT).set(block_info_text_color="*neutral_500")
-LAUNCH = {"theme": THEME, "max_file_size": "20mb", "mcp_server": True}
+# Gradio keeps for each visitor what the components show, pictures too: most of a megabyte.
+LAUNCH = {"theme": THEME, "max_file_size": "20mb", "mcp_server": True, "state_session_capacity": 50}
 INTRODUCTION = """# NC-VQVAE sampler
 A tokenizer turns a time series into a few codes and back; a masked transformer draws new codes, class by class
 ([paper](https://arxiv.org/abs/2408.16613), [its authors' code](https://github.com/erlendlokna/Generative-SSL-VQVAE))."""

@@ -10,6 +10,8 @@ from .configuration_ncvqvae import NCVQVAEConfig
 
 
 MOST_CODES = 4096  # of a series with all its channels: attention needs memory for their square
+# Beyond these, logits would leave the numbers of float32, and all codes would be the same one.
+MOST_SETTING, LEAST_TEMPERATURE = 1e6, 1e-6
 # The settings of `generate`, and the fields that hold their defaults.
 SAMPLING = {
     "num_steps": "sampling_steps",
@@ -218,12 +220,15 @@ def _is_set(one: dict) -> bool:
 def _check_sampling(name: str, value: Any, shown: str) -> None:
     if name == "num_steps" and not isinstance(value, Integral):
         raise ValueError(f"{shown} must be a whole number, found {value!r}")
-    if name.endswith(("temperature", "scale")) and not (isinstance(value, Real) and math.isfinite(value)):
-        raise ValueError(f"{shown} must be a finite number, found {value!r}")
+    if name.endswith(("temperature", "scale")):
+        if not (isinstance(value, Real) and -math.inf < value < math.inf):  # of any size, which floats are not
+            raise ValueError(f"{shown} must be a finite number, found {value!r}")
+        if abs(value) > MOST_SETTING:
+            raise ValueError(f"{shown} must lie within {MOST_SETTING:g} of 0, found {value}")
     fits, wanted = {
         "num_steps": (lambda: value >= 1, "at least 1"),
         "order": (lambda: value in ORDERS, f"one of {', '.join(ORDERS)}"),
-        "temperature": (lambda: value > 0, "above 0"),
+        "temperature": (lambda: value >= LEAST_TEMPERATURE, f"at least {LEAST_TEMPERATURE}"),
         "choice_temperature": (lambda: value >= 0, "at least 0"),
         "guidance_schedule": (lambda: value in GUIDANCE_SCHEDULES, f"one of {', '.join(GUIDANCE_SCHEDULES)}"),
     }.get(name, (lambda: True, ""))

@@ -154,8 +154,8 @@ class NCVQVAEConfig(PreTrainedConfig):
             "augmented_weight",
             "ssl_weight",
         ):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, found {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, found {getattr(self, name)}")
         # What a code covers, to which series are filled up: neither bound of the two alone keeps it small.
         if (covered := (self.n_fft // 4) << (self.num_halvings or 0)) > MOST["length"]:
             raise ValueError(f"n_fft and num_halvings make a code of {covered} samples, above {MOST['length']}")

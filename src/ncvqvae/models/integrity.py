@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-MOST_BYTES = 2**22  # of a JSON file
+MOST_BYTES = 2**22  # of JSON, in a file of its own or before the weights
 SHARD = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")  # of transformers' distributed checkpoints
 REAL, WHOLE = {"F64", "F32", "F16", "BF16"}, {"I64", "I32", "I16", "I8", "U8", "BOOL"}  # types in a header
 AGAIN = "copy or save it again"
@@ -96,6 +96,10 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     if path.suffix != ".safetensors":
         raise ValueError(f"{path} is no safetensors file; weights are taken from these alone")
     check_file(path)
+    with open(path, "rb") as start:
+        size = int.from_bytes(start.read(8), "little")
+    if MOST_BYTES < size <= path.stat().st_size:  # of hundreds of thousands of weights, which take minutes to look at
+        raise ValueError(f"{path} has a header of {size} bytes, more than any of ours; {AGAIN}")
     try:
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no mapping

@@ -1,6 +1,5 @@
 """Stage 1 of NC-VQVAE: a series to codes and back."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,15 @@ from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
 from .features import multiscale_features, pooled
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
-from .integrity import check_config, check_digests, check_header, check_values, check_weights, write_digests
+from .integrity import (
+    check_config,
+    check_digests,
+    check_header,
+    check_values,
+    check_weights,
+    read_json,
+    write_digests,
+)
 from .noise_input import NoiseInput
 from .precision import at_least_float32
 from .resampling import coarsen, refine
@@ -146,7 +153,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         if not adapter.is_file():
             check_config(folder, cls._loads_from, cls.__name__)
             return
-        base = Path(str(json.loads(adapter.read_text()).get("base_model_name_or_path")))
+        base = Path(str(read_json(adapter).get("base_model_name_or_path")))
         if base.is_dir():
             check_config(base, cls._loads_from, cls.__name__)
             check_weights(base)

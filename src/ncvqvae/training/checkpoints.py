@@ -8,6 +8,7 @@ else is needed: the learning rate is a function of the step, and every draw has 
 import hashlib
 import json
 import logging
+import math
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -20,13 +21,16 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 
 from ..models.distributed import num_processes, sum_over_processes
-from ..runtime import one_line
+from ..models.integrity import read_header
+from ..runtime import one_line, remove
 
 
 logger = logging.getLogger(__name__)
 
 WEIGHTS, OPTIMIZER, HISTORY, SUMS = "model.safetensors", "optimizer.safetensors", "history.json", "SHA256SUMS"
 NAME = re.compile(r"checkpoint-(0|[1-9][0-9]*)")
+MOST_BYTES = {HISTORY: 2**28, SUMS: 2**12}  # which are read whole
+AVERAGES = {"step", "exp_avg", "exp_avg_sq"}  # of AdamW, for each parameter
 
 
 @dataclass
@@ -89,10 +93,10 @@ class Checkpoints:
         (partial / SUMS).write_text(_sums(partial))
         final = self.folder / f"checkpoint-{step}"
         if final.exists():  # an earlier run saved this step and was killed in its evaluation
-            shutil.rmtree(final)
+            remove(final)
         partial.rename(final)
         for path in self.whole()[: -self.total_limit]:
-            shutil.rmtree(path)
+            remove(path)
 
     def _averages(self) -> dict[str, Tensor]:
         """The optimiser's tensors: of each parameter its averages, and how many steps it has taken."""
@@ -118,7 +122,7 @@ class Checkpoints:
         if self.accelerator.is_main_process:
             for path in self.folder.glob("partial-checkpoint-*"):
                 logger.warning("%s is half written, and deleted", path)
-                shutil.rmtree(path)
+                remove(path)
             for path in set(self.folder.glob("checkpoint-*")) - set(self.whole()):
                 logger.warning("%s is no checkpoint of a step, and left alone", path)
         steps = [_step_of(path) for path in self.whole()]
@@ -131,7 +135,8 @@ class Checkpoints:
         self.damaged = True
         if self.accelerator.is_main_process:
             aside = path.with_name(f"damaged-{path.name}")
-            shutil.rmtree(aside, ignore_errors=True)
+            if aside.is_symlink() or aside.exists():
+                remove(aside)
             path.rename(aside)
         self.accelerator.wait_for_everyone()
 
@@ -160,10 +165,16 @@ class Checkpoints:
         self.optimizer.state.clear()
         for name, tensor in averages.items():
             of, _, key = name.rpartition(".")
-            place = torch.empty_like(tensor if key == "step" else parameters[of])
-            if place.shape != tensor.shape:
-                raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, its parameter {tuple(place.shape)}")
+            if of not in parameters:
+                raise ValueError(f"{OPTIMIZER} has {name}, of no parameter")
+            place = torch.empty_like(parameters[of]) if key != "step" else torch.empty((), device=tensor.device)
+            if (place.shape, place.dtype) != (tensor.shape, tensor.dtype):
+                found, wanted = (f"{tuple(one.shape)} of {one.dtype}" for one in (tensor, place))
+                raise ValueError(f"{name} is {found}, where {wanted} belongs")
             self.optimizer.state[parameters[of]][key] = place.copy_(tensor)
+        for own in self.optimizer.state.values():
+            if own.keys() != AVERAGES:
+                raise ValueError(f"{OPTIMIZER} has {', '.join(sorted(own))} of a parameter")
 
 
 def _step_of(path: Path) -> int:
@@ -182,8 +193,13 @@ def _sums(folder: Path) -> str:
 def _check_sums(folder: Path) -> None:
     """Raises `ValueError` for a file that is missing, or not the one that was saved."""
     for name in (WEIGHTS, OPTIMIZER, HISTORY, SUMS):
-        if not (folder / name).is_file():  # which a pipe or a device is not either: it would be waited for
+        path = folder / name
+        if not path.is_file():  # which a pipe or a device is not either: it would be waited for
             raise ValueError(f"it has no {name}")
+        if path.stat().st_size > MOST_BYTES.get(name, math.inf):
+            raise ValueError(f"{name} has {path.stat().st_size} bytes")
+        if path.suffix == ".safetensors":  # whose header says how long it is, before all of it is read
+            read_header(path)
     found, recorded = _sums(folder).encode(), (folder / SUMS).read_bytes()
     if found != recorded:
         changed = [line.split()[1].decode() for line in found.splitlines() if line not in recorded]
@@ -192,7 +208,10 @@ def _check_sums(folder: Path) -> None:
 
 def _history(text: str, step: int) -> History:
     """The history in a checkpoint of this step. Raises `ValueError` for anything else."""
-    state = json.loads(text)
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{HISTORY} is not JSON") from None
     if not isinstance(state, dict) or state.get("step") != step:
         raise ValueError(f"{HISTORY} is not that of step {step}")
     curves = [state.get(name) for name in ("training", "validation")]

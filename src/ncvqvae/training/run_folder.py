@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from ..runtime import bars_for_terminals, one_line, process_state, whole_file
+from ..models.integrity import read_json
+from ..runtime import bars_for_terminals, process_state, remove, whole_file
 from .finetuning import Start
 from .recipes import Recipe
 
@@ -139,13 +140,9 @@ def _check_replaceable(file: Path, facts: dict) -> None:
 def read_run(file: Path) -> dict:
     """The facts that `note_run` wrote. Raises `ValueError` for a file that holds something else."""
     try:
-        facts = json.loads(file.read_text())
-        damage = "" if isinstance(facts, dict) else f"it holds a {type(facts).__name__}"
-    except (ValueError, RecursionError) as error:
-        damage = one_line(error)
-    if damage:
-        raise ValueError(f"{file}, which says what was trained, is damaged ({damage}); delete it and train anew")
-    return facts
+        return read_json(file)
+    except ValueError as error:
+        raise ValueError(f"{error}, or delete it and train anew: it says what was trained") from None
 
 
 def note_run(folder: Path, facts: dict, resume: bool, overwrite: bool = False) -> None:
@@ -172,7 +169,7 @@ def note_run(folder: Path, facts: dict, resume: bool, overwrite: bool = False) -
         if resume and checkpoints:
             return
         for path in checkpoints:
-            shutil.rmtree(path)
+            remove(path)
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as partial:
             partial.write_text(json.dumps(facts, indent=1))
