@@ -37,6 +37,9 @@ ANY_LENGTH = dict(
     projector_dim=8,
 )
 
+# What a prior on it is, besides its sizes.
+FROM_BASE = {"code_embedding": "geometry", "position_encoding": "rotary", "convolution_width": 3}
+
 # A recipe of twelve steps a stage, as overrides.
 SETTINGS = [
     "report_to=null",

@@ -128,8 +128,9 @@ class MaskGITConfig(PreTrainedConfig):
         super().__setattr__(name, {int(index): label for index, label in value.items()})  # in JSON they are texts
         named = {label: index for index, label in self.id2label.items() if isinstance(label, str)}
         super().__setattr__("label2id", named)
-        if self.label_shares is not None and len(self.label_shares) == before != number:
-            self.label_shares = [1 / number] * number or None
+        # They are set after the classes where a configuration is made.
+        if "label_shares" in vars(self) and len(self.label_shares or []) == before != number:
+            self.label_shares = [1 / number for _ in range(number)] or None
 
     def validate_architecture(self) -> None:
         for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim", "intermediate_size"):
