@@ -14,6 +14,7 @@ HEADLINES: list[Row] = [
     ("cas_fcn", "classification accuracy score (CAS)", ".1%", "higher"),
     ("svm", "probe of the codes: linear SVM", ".1%", "higher"),
     ("knn", "probe of the codes: 5 nearest neighbours", ".1%", "higher"),
+    ("coverage", "coverage: share of test series that have a generated one among their neighbours", ".1%", "higher"),
 ]
 # Those of series without classes.
 HEADLINES_WITHOUT_CLASSES: list[Row] = [

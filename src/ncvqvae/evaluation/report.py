@@ -9,7 +9,7 @@ from pathlib import Path
 from ..runtime import whole_file
 from .measures import COLUMNS, HEADLINES, HEADLINES_WITHOUT_CLASSES, PUBLISHED_NAMES, SECTIONS, Row
 from .memorisation import NEAR_SHARE
-from .pictures import caption_of, draw
+from .pictures import READ, caption_of, draw
 from .provenance import counted, judged_by, reproduction
 from .result import Evaluation, Model, Score
 from .usefulness import advice
@@ -59,7 +59,7 @@ def render(metrics: dict, pictures: Iterable[str]) -> str:
     for file in pictures:
         caption = caption_of(file, bool(metrics["network"]))
         caption = caption[0].upper() + caption[1:]
-        lines += [f"![{caption}]({file})", "", caption + ".", ""]
+        lines += [f"![{caption}]({file})", "", f"{caption}. {READ[file]}", ""]
     lines += ["## Reproduce", "", reproduction(metrics), "", "All figures and versions are in `metrics.json`.", ""]
     return "\n".join(lines)
 
