@@ -14,7 +14,7 @@ HEADLINES: list[Row] = [
     ("cas_fcn", "classification accuracy score (CAS)", ".1%", "higher"),
     ("svm", "probe of the codes: linear SVM", ".1%", "higher"),
     ("knn", "probe of the codes: 5 nearest neighbours", ".1%", "higher"),
-    ("coverage", "coverage: share of test series that have a generated one among their neighbours", ".1%", "higher"),
+    ("coverage", "coverage: test series that have a generated one nearby", ".1%", "higher"),
 ]
 # Those of series without classes.
 HEADLINES_WITHOUT_CLASSES: list[Row] = [
@@ -69,16 +69,18 @@ GENERATION: list[Row] = [
     ("skewness_difference", "skewness difference (SD)", ".3f", "lower"),
     ("kurtosis_difference", "kurtosis difference (KD)", ".3f", "lower"),
 ]
+GAINS = ("gain", "rival", "margin")
 CLASSIFIERS: list[Row] = [
-    (f"{kind}_{classifier}", f"{name}: {label}", "+.1%" if kind in ("gain", "margin") else ".1%", "higher")
+    (f"{kind}_{classifier}", f"{name}: {label}", "+.1%" if kind in GAINS else ".1%", "higher")
     for classifier, name in (("fcn", "FCN"), ("minirocket", "MiniROCKET"), ("embed", "linear model on `embed`"))
     for kind, label in (
         ("cas", "trained on generated (CAS)"),
         ("real", "trained on real"),
-        ("warped", "trained on real and real that is lightly changed"),
+        ("warped", "trained on real and warped"),
         ("both", "trained on real and generated"),
-        ("gain", "gain over real"),
-        ("margin", "gain over real and real that is lightly changed"),
+        ("gain", "gain by generated over real"),
+        ("rival", "gain by warped over real"),
+        ("margin", "gain by generated over warped"),
         ("mirror", "trained on real, tested on generated"),
     )
 ]
@@ -132,8 +134,8 @@ to the nearest training series, divided by that of test series. MDD, ACD, SD and
         "Does it help a classifier?",
         """Three classifiers are trained: the FCN, MiniROCKET, and a linear model (ridge) on `embed`. Each learns from
 generated series alone (CAS), from real ones alone, from real and generated ones in equal parts, and, the fair rival,
-from real ones and as many that are warped by a little and jittered (noise of 3 % of the deviation). Its accuracy is
-measured on the real test split. A gain is the accuracy with generated series minus that without. The reverse is also
+from real ones and as many that are warped by a little and jittered (noise of 3 % of the deviation), called warped. Its
+accuracy is measured on the real test split, and a gain is the difference of two accuracies. The reverse is also
 measured: how many generated series a classifier trained on real ones recognises as the class that was asked for. The
 FCN trains for 300 steps of 32 series, or for five epochs of the larger set if that is more; the papers train it for
 1000 epochs. The linear model learns from at most 1000 series of each kind.""",

@@ -29,8 +29,8 @@ def usefulness(
     """Test accuracies of each of `CLASSIFIERS`, by `<what it learned from>_<classifier>`.
 
     It learns from `synthetic` series alone (`cas`), from `real` ones, from real and synthetic ones (`both`), and from
-    real and `warped` ones. `gain` is `both` minus `real`, `margin` is `both` minus `warped`. `mirror` is the accuracy
-    on `generated` series after training on real ones.
+    real and `warped` ones. `gain` is `both` minus `real`, `rival` is `warped` minus `real`, and `margin` is `both`
+    minus `warped`. `mirror` is the accuracy on `generated` series after training on real ones.
 
     Args:
         comparison: has the real series, and gives features of `embed`.
@@ -57,7 +57,8 @@ def _scores(name: str, sets: dict[str, Classified], accuracies: Trained) -> dict
     real, mirror = accuracies(train, [test, sets["generated"]])
     (alone,) = accuracies(sets["synthetic"], [test])
     both, warped = (accuracies(join_evenly(train, sets[added]), [test])[0] for added in ("synthetic", "warped"))
-    found = {"cas": alone, "real": real, "warped": warped, "both": both, "gain": both - real, "margin": both - warped}
+    found = {"cas": alone, "real": real, "warped": warped, "both": both}
+    found |= {"gain": both - real, "rival": warped - real, "margin": both - warped}
     return {f"{key}_{name}": value for key, value in (found | {"mirror": mirror}).items()}
 
 
@@ -84,7 +85,7 @@ def advice(scores: dict[str, Score]) -> list[str]:
     rivals = {key: gain for key in gains if (gain := _rival_gain(scores, key)) is not None}
     found = [f"Adding its series to the real ones changes test accuracy by {_listed(gains)}."]
     if rivals:
-        how = "warped and jittered" if "margin_fcn" in scores else "warped"
+        how = "warped and jittered" if "rival_fcn" in scores else "warped"
         found.append(f"Adding real series that are lightly {how} instead changes it by {_listed(rivals)}.")
     lost = [key for key, gain in gains.items() if gain < max(0.0, rivals.get(key, 0.0))]
     won = [key for key, gain in gains.items() if gain > max(0.0, rivals.get(key, gain))]
@@ -100,8 +101,8 @@ def advice(scores: dict[str, Score]) -> list[str]:
 
 def _rival_gain(scores: dict[str, Score], key: str) -> float | None:
     """What lightly changed real series add to the accuracy, `None` where that was not measured."""
-    if f"warped_{key}" in scores:
-        return scores[f"warped_{key}"]["mean"] - scores[f"real_{key}"]["mean"]
+    if f"rival_{key}" in scores:
+        return scores[f"rival_{key}"]["mean"]
     return scores[f"gain_{key}"].get("warped")
 
 
