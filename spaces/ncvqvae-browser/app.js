@@ -67,7 +67,7 @@ async function generate() {
   const start = performance.now();
   const { values, codes } = await model.generate(chosen().label, COUNT, seededNumbers(seed()));
   showSamples(values);
-  drawStrip(at("codes"), codes[0]);
+  drawStrip(at("codes"), codes[0], model.about.grid[1]);
   document.body.dataset.codes = JSON.stringify(codes);
   say(`${COUNT} series of ${chosen().name} in ${Math.round(performance.now() - start)} ms.`);
 }
@@ -104,7 +104,7 @@ async function showDrawn(series) {
   const [flat, other] = [series.flat(), again.flat()];
   const error = flat.reduce((sum, value, index) => sum + (value - other[index]) ** 2, 0) / flat.length;
   showYours(again, "Your series and its reconstruction");
-  drawStrip(at("your-codes"), codes);
+  drawStrip(at("your-codes"), codes, model.about.grid[1]);
   say(`Your series became ${codes.length} codes. Decoded again, it differs by ${error.toPrecision(2)} in the mean square.`);
 }
 
@@ -122,7 +122,7 @@ async function redraw() {
   const known = codes.map((code, place) => (place % columns < columns / 2 ? code : null));
   const made = await model.generate(chosen().label, 1, seededNumbers(seed()), [known]);
   showYours(made.values[0], "Your series, drawn anew");
-  drawStrip(at("your-codes"), made.codes[0], (place) => place % columns >= columns / 2);
+  drawStrip(at("your-codes"), made.codes[0], columns, (place) => place % columns >= columns / 2);
   say(`The second half of your series was drawn anew as ${chosen().name}.`);
 }
 
@@ -175,6 +175,7 @@ async function open(name) {
   shown = await fetched(`models/${name}/real.json`, `this page has no model ${name}`);
   [drawn, ranges] = [null, rangesOf(shown.classes.flatMap((one) => one.series))];
   at("about").textContent = shown.about;
+  at("over").hidden = !shown.classes.some((one) => one.series.length);
   at("class").replaceChildren(...shown.classes.map((one, index) => new Option(one.option, index)));
   showSamples();
   draw("yours", [], ranges, "An empty chart to draw in");

@@ -62,8 +62,9 @@ export function drawLines(svg, lines, length, [low, high], label, title = "") {
   }
 }
 
-/** Shows codes as a strip of colours; a code has one colour, and says its number to the mouse. `isNew` marks places. */
-export function drawStrip(box, codes, isNew = () => false) {
+/** Shows codes in rows of colours; a code has one colour, and says its number to the mouse. `isNew` marks places. */
+export function drawStrip(box, codes, columns, isNew = () => false) {
+  box.style.setProperty("--columns", columns);
   box.replaceChildren(
     ...codes.map((code, place) => {
       const cell = document.createElement("span");

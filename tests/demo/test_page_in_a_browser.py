@@ -89,6 +89,7 @@ def keep(page, name):
 def test_a_visitor_generates_draws_redraws_and_is_told_what_is_wrong(open_page, width, scheme):
     page = open_page(width, scheme)
     pictured = page.wait_for_function("document.body.dataset.pictured").json_value()
+    assert pictured < 3000  # of real series, while the model loads
     print(f"first picture after {pictured} ms, first generated series after {ready(page)} ms")
     status, lines = page.locator("#status"), page.locator("#samples polyline")
     sync_api.expect(status).to_contain_text("6 series of class 1 (gun)")
@@ -133,6 +134,8 @@ def test_another_checkpoint_with_several_channels_generates_is_drawn_and_edited(
     assert page.url.endswith("?model=own") and "series of its author's own" in page.locator("#about").inner_text()
     charts = page.locator("#samples svg")
     assert [charts.nth(one).locator("polyline").count() for one in range(charts.count())] == [6, 6, 6]  # none is real
+    rows = page.locator("#codes span").evaluate_all("cells => new Set(cells.map((cell) => cell.offsetTop)).size")
+    assert rows == 3 and page.locator("#over").is_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
     second = page.locator("#yours svg").nth(1)

@@ -126,7 +126,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, title: str, path: str | Path) -> None:
-    """Adds the title and writes the figure to a PNG file of 256 colours, which is much smaller than one of all colours."""
+    """Adds the title and writes the figure to a PNG file of 256 colours, much smaller than one of all."""
     figure.suptitle(title, fontsize=11)
     as_written(figure)
     drawn = io.BytesIO()
