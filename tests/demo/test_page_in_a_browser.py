@@ -88,7 +88,7 @@ def keep(page, name):
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_visitor_generates_draws_redraws_and_is_told_what_is_wrong(open_page, width, scheme):
     page = open_page(width, scheme)
-    pictured = page.wait_for_function("document.body.dataset.pictured").json_value()
+    pictured = int(page.wait_for_function("document.body.dataset.pictured").json_value())
     assert pictured < 3000  # of real series, while the model loads
     print(f"first picture after {pictured} ms, first generated series after {ready(page)} ms")
     status, lines = page.locator("#status"), page.locator("#samples polyline")
