@@ -17,7 +17,7 @@ from .result import Evaluation, Model
 BY_CLASS = ", by class"
 CAPTIONS = {
     "samples.png": f"real training series and generated ones{BY_CLASS}",
-    "spectrograms.png": "mean spectrogram of test and of generated series, and their difference",
+    "spectrograms.png": "mean spectrograms of test and of generated series",
     "features.png": "where real and generated series lie in the features of the evaluation network",
     "nearest.png": "how near generated series come to training series, against how near test series come",
     "codes.png": "how often codes occur in test and in generated series",
@@ -26,7 +26,7 @@ CAPTIONS = {
 # How to read them.
 READ = {
     "samples.png": "Each line is a series.",
-    "spectrograms.png": "On the right, red is where generated series have too much power, and blue where too little.",
+    "spectrograms.png": "They should look alike. In their difference, red is too much power of generated series, blue too little.",
     "features.png": "A point is a series. Generated ones should lie among test series, and leave none of these alone.",
     "nearest.png": "Generated series should not be nearer to training series than test series are.",
     "codes.png": "The bars of a code should be about as high.",
