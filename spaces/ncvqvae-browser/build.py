@@ -1,13 +1,14 @@
 """Puts beside the page what it runs on: `python spaces/ncvqvae-browser/build.py [CHECKPOINT ...]`; `make browser`.
 
-That is onnxruntime-web, of which npm fetches one version and checks it, and for each checkpoint its ONNX files and
-some real series of each class. The page shows the checkpoint of GunPoint; `?model=cBF` shows another.
+That is onnxruntime-web, of which npm fetches one version and checks it, and for each checkpoint its ONNX files, its
+picture of samples and some real series of each class, where it was trained on a set of the archive (which
+`--data-dir` holds, but for sets that come with aeon). Visitors choose among all checkpoints that were added.
 """
 
+import argparse
 import json
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -22,11 +23,13 @@ from ncvqvae.inference import load_checkpoint
 
 
 HERE = Path(__file__).parent
-SHIPPED = HERE.parents[1] / "model_cards" / "ncvqvae-gunPoint"
+CARDS = HERE.parents[1] / "model_cards"
+SHIPPED = [CARDS / "ncvqvae-gunPoint", CARDS / "ncvqvae-italyPowerDemand"]  # whose series come with aeon
 RUNTIME = "onnxruntime-web@1.30.0"
 INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 MOST_SERIES = 12  # real ones of a class
+PICTURE = "samples.png"  # of the card of the Space
 
 
 def fetch_runtime(folder: Path) -> None:
@@ -47,23 +50,55 @@ def fetch_runtime(folder: Path) -> None:
                     shutil.copyfileobj(source, target)
 
 
-def add_checkpoint(checkpoint: Path, models: Path) -> None:
-    """Writes a checkpoint's ONNX files, and some real series of each of its classes, into a folder of its name."""
-    model, folder = load_checkpoint(checkpoint), models / checkpoint.resolve().name.removeprefix("ncvqvae-")
+def add_checkpoint(checkpoint: Path, models: Path, data_dir: Path | None = None) -> None:
+    """Writes a checkpoint's ONNX files and what the page shows beside them into a folder of its name.
+
+    `models/index.json` names the folders.
+    """
+    model, name = load_checkpoint(checkpoint), checkpoint.resolve().name
+    folder = models / name.removeprefix("ncvqvae-")
     export(model, folder)
-    dataset, classes = model.config.tokenizer_config.dataset_name, model.config.id2label
-    values, labels = to_tensors(load_ucr(dataset)["train"])
-    series = [values[labels == index][:MOST_SERIES, 0] for index in classes]
+    tokenizer = model.config.tokenizer_config
+    dataset = tokenizer.dataset_name
+    source = f"{dataset} of the UCR archive" if dataset else "series of its author's own"
     shown = {
-        "about": f"This is {checkpoint.resolve().name}, trained on {dataset} of the UCR archive.",
-        "classes": [explained(dataset, one) for one in classes.values()],
-        "series": [[[round(value, 4) for value in row] for row in one.tolist()] for one in series],
+        "about": f"This is {name}, trained on {source}.",
+        "channels": tokenizer.num_channels,
+        "length": tokenizer.length,
+        "classes": _classes(model.config.id2label, dataset, data_dir),
     }
     (folder / "real.json").write_text(json.dumps(shown) + "\n")
+    if (checkpoint / PICTURE).is_file():
+        shutil.copyfile(checkpoint / PICTURE, folder / PICTURE)
+    names = sorted(path.parent.name for path in models.glob("*/real.json"))
+    (models / "index.json").write_text(json.dumps(names) + "\n")
+
+
+def _classes(names: dict[int, str], dataset: str | None, data_dir: Path | None) -> list[dict]:
+    """Each class: its index, what the page calls it, and real series `(series, channels, length)`, if there are any.
+
+    Without classes it is one of all series, with the index that stands for none.
+    """
+    values, labels = to_tensors(load_ucr(dataset, data_dir)["train"]) if dataset else (torch.empty(0), torch.empty(0))
+    found = []
+    for index, name in (names or {-1: "all series"}).items():
+        rows = values[labels == index] if names and dataset else values
+        series = [[[round(one, 4) for one in channel] for channel in row] for row in rows[:MOST_SERIES].tolist()]
+        option = explained(dataset, name)
+        found.append(
+            {"label": index, "name": f"class {option}" if names else name, "option": option, "series": series}
+        )
+    return found
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "checkpoints", nargs="*", type=Path, default=SHIPPED, help="folders (default: two shipped ones)"
+    )
+    parser.add_argument("--data-dir", type=Path, help="folder of the archive, for sets that do not come with aeon")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     fetch_runtime(HERE / "vendor")
-    for given in sys.argv[1:] or [SHIPPED]:
-        add_checkpoint(Path(given), HERE / "models")
+    for given in options.checkpoints:
+        add_checkpoint(given, HERE / "models", options.data_dir)

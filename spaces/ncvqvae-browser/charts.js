@@ -30,8 +30,15 @@ export function scales(length, low, high) {
   };
 }
 
-/** Draws lines `{ series, colour, width, opacity }` into an SVG; `range` is the lowest and the highest value. */
-export function drawLines(svg, lines, length, [low, high], label) {
+/** So many charts in a box, one below the other. */
+export function chartsIn(box, count) {
+  while (box.children.length > count) box.lastElementChild.remove();
+  while (box.children.length < count) box.append(document.createElementNS(SVG, "svg"));
+  return [...box.children];
+}
+
+/** Draws lines `{ series, colour, width, opacity }` into an SVG, from `low` to `high`; `label` is for who cannot see. */
+export function drawLines(svg, lines, length, [low, high], label, title = "") {
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("role", "img");
@@ -46,6 +53,7 @@ export function drawLines(svg, lines, length, [low, high], label) {
   for (const sample of ticks(0, length - 1)) {
     element("text", { x: x(sample), y: HEIGHT - 18, "text-anchor": "middle", ...small }, svg, `${sample}`);
   }
+  if (title) element("text", { x: LEFT + 6, y: TOP + 12, ...small }, svg, title);
   element("text", { x: (LEFT + WIDTH) / 2, y: HEIGHT - 3, "text-anchor": "middle", ...small }, svg, "sample");
   for (const { series, colour, width = 1.3, opacity = 1 } of lines) {
     const points = Array.from(series, (value, sample) => `${x(sample).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
@@ -54,14 +62,15 @@ export function drawLines(svg, lines, length, [low, high], label) {
   }
 }
 
-/** Shows codes as a strip of colours; a code has one colour, and says its number to the mouse. */
-export function drawStrip(box, codes, kept = codes.length) {
+/** Shows codes in rows of colours; a code has one colour, and says its number to the mouse. `isNew` marks places. */
+export function drawStrip(box, codes, columns, isNew = () => false) {
+  box.style.setProperty("--columns", columns);
   box.replaceChildren(
     ...codes.map((code, place) => {
       const cell = document.createElement("span");
       cell.style.background = `hsl(${((code * 0.618034) % 1) * 360} 60% 72%)`;
       cell.title = `code ${code}`;
-      cell.classList.toggle("new", place >= kept);
+      cell.classList.toggle("new", isNew(place));
       return cell;
     }),
   );

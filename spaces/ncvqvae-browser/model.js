@@ -30,14 +30,16 @@ export async function loadModel(folder) {
     const labels = new ort.Tensor("int64", BigInt64Array.from(codes, () => BigInt(label)), [codes.length]);
     return (await prior.run({ codes: integers(codes), labels })).logits.data;
   };
+  /** Series of codes: rows of channels of samples. */
   const decode = async (codes) => {
     const { data } = (await decoder.run({ codes: integers(codes) })).values;
-    const size = about.num_channels * about.length;
-    return codes.map((_, row) => Array.from(data.subarray(row * size, (row + 1) * size)));
+    const { num_channels: channels, length } = about;
+    const channel = (row, one) => Array.from(data.subarray((row * channels + one) * length, (row * channels + one + 1) * length));
+    return codes.map((_, row) => Array.from({ length: channels }, (_, one) => channel(row, one)));
   };
   const encode = async (series) => {
     encoder ??= await open("encode");
-    const values = new ort.Tensor("float32", Float32Array.from(series), [1, about.num_channels, about.length]);
+    const values = new ort.Tensor("float32", Float32Array.from(series.flat()), [1, about.num_channels, about.length]);
     return Array.from((await encoder.run({ values })).codes.data, Number);
   };
   /** Draws `count` series of a class; `known` keeps codes, see `drawCodes`. */
@@ -45,5 +47,6 @@ export async function loadModel(folder) {
     const codes = await drawCodes(predict, label, count, settings, numbers, known);
     return { codes, values: await decode(codes) };
   };
-  return { about, settings, encode, decode, generate, predict };
+  const release = () => Promise.all([prior, decoder, encoder].map((session) => session?.release()));
+  return { about, settings, encode, decode, generate, predict, release };
 }

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from helpers.places import MODEL_CARDS, ROOT, SPACES
+from helpers.tiny import ANY_LENGTH, TINY_PRIOR
+from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEModel
 from ncvqvae.inference import load_checkpoint
 from ncvqvae.models import masking
 
@@ -22,6 +24,10 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = shutil.which("chromium")
 SPACE, ARTEFACTS = SPACES / "ncvqvae-browser", ROOT / "runs" / "browser"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+
+# The heights of the points of lines.
+HEIGHTS = "lines => lines.map((line) => line.getAttribute('points').split(' ').map((point) => point.split(',')[1]))"
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -41,6 +47,11 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page") / "page"
     shutil.copytree(SPACE, folder, ignore=shutil.ignore_patterns("models"))
     build["add_checkpoint"](MODEL_CARDS / "ncvqvae-gunPoint", folder / "models")
+    torch.manual_seed(0)
+    tokenizer = NCVQVAEModel(NCVQVAEConfig(**(ANY_LENGTH | {"length": 24, "num_channels": 3, "scale_each": False})))
+    own = MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **TINY_PRIOR).eval()
+    own.save_pretrained(folder.parent / "ncvqvae-own")
+    build["add_checkpoint"](folder.parent / "ncvqvae-own", folder / "models")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -77,7 +88,9 @@ def keep(page, name):
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_visitor_generates_draws_redraws_and_is_told_what_is_wrong(open_page, width, scheme):
     page = open_page(width, scheme)
-    print(f"first generated series after {ready(page)} ms")
+    pictured = int(page.wait_for_function("document.body.dataset.pictured").json_value())
+    assert pictured < 3000  # of real series, while the model loads
+    print(f"first picture after {pictured} ms, first generated series after {ready(page)} ms")
     status, lines = page.locator("#status"), page.locator("#samples polyline")
     sync_api.expect(status).to_contain_text("6 series of class 1 (gun)")
     assert lines.count() == 12 + 6 and page.locator("#codes span").count() == 57
@@ -108,6 +121,43 @@ def test_a_visitor_generates_draws_redraws_and_is_told_what_is_wrong(open_page, 
     page.get_by_role("button", name="Generate", exact=True).click()
     sync_api.expect(status).to_contain_text("the seed is a whole number from 0 to")
     keep(page, f"page-{width}-wrong")
+    assert not page.faults
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_another_checkpoint_with_several_channels_generates_is_drawn_and_edited(open_page, width):
+    page = open_page(width)
+    ready(page)
+    status = page.locator("#status")
+    page.get_by_label("Checkpoint").select_option("own")
+    sync_api.expect(status).to_contain_text("6 series of class down in")
+    assert page.url.endswith("?model=own") and "series of its author's own" in page.locator("#about").inner_text()
+    charts = page.locator("#samples svg")
+    assert [charts.nth(one).locator("polyline").count() for one in range(charts.count())] == [6, 6, 6]  # none is real
+    rows = page.locator("#codes span").evaluate_all("cells => new Set(cells.map((cell) => cell.offsetTop)).size")
+    assert rows == 3 and page.locator("#over").is_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    second = page.locator("#yours svg").nth(1)
+    second.scroll_into_view_if_needed()
+    area = second.bounding_box()
+    page.mouse.move(area["x"] + 0.2 * area["width"], area["y"] + 0.2 * area["height"])
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.9 * area["width"], area["y"] + 0.7 * area["height"], steps=9)
+    page.mouse.up()
+    sync_api.expect(status).to_contain_text("Your series became 39 codes")
+    assert [len(set(line)) > 2 for line in page.locator("#yours polyline:first-of-type").evaluate_all(HEIGHTS)] == [
+        False,
+        True,
+        False,
+    ]
+    page.get_by_role("button", name="Draw the second half anew").click()
+    sync_api.expect(status).to_contain_text("drawn anew as class down")
+    assert page.locator("#your-codes .new").count() == 3 * 6  # of 13 codes of each channel
+    keep(page, f"page-{width}-channels")
+    page.get_by_label("Or paste its numbers").fill("1, 2, 3")
+    page.get_by_role("button", name="Show").click()
+    sync_api.expect(status).to_have_text("a series has 3 channels, each in a line of its own; found 1")
     assert not page.faults
 
 
@@ -151,4 +201,4 @@ def test_the_page_draws_what_python_draws_from_the_same_uniform_numbers(open_pag
     )
     assert found["used"] == len(drawn)
     assert found["codes"] == made.codes.tolist(), json.dumps(found["codes"])
-    torch.testing.assert_close(torch.tensor(found["values"]), made.values.flatten(1), rtol=0, atol=1e-3)
+    torch.testing.assert_close(torch.tensor(found["values"]), made.values, rtol=0, atol=1e-3)

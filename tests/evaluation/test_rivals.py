@@ -2,7 +2,7 @@
 
 import torch
 
-from ncvqvae.evaluation.rivals import lightly_warped
+from ncvqvae.evaluation.rivals import jittered, lightly_warped
 
 
 def test_warped_series_are_near_the_series_they_come_from_but_not_the_same():
@@ -15,3 +15,12 @@ def test_warped_series_are_near_the_series_they_come_from_but_not_the_same():
     assert distance.min() > 0.01 and distance.max() < 0.7 and warped[:9].unique(dim=0).shape[0] == 9
     assert torch.equal(warped, lightly_warped((values, labels), rows, seed=0)[0])
     assert not torch.equal(warped, lightly_warped((values, labels), rows, seed=1)[0])
+
+
+def test_jitter_is_three_percent_of_a_channels_deviation_and_follows_its_seed():
+    values = torch.randn(50, 2, 400, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 20.0])[:, None]
+    noise = jittered(values, seed=0) - values
+    assert torch.allclose(noise.std((0, 2)), torch.tensor([0.03, 0.6]), rtol=0.05)
+    assert torch.equal(jittered(values, 0), jittered(values, 0)) and not torch.equal(
+        jittered(values, 0), jittered(values, 1)
+    )

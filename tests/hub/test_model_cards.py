@@ -15,6 +15,7 @@ from helpers.environments import environment_with
 from helpers.places import MODEL_CARDS
 from helpers.processes import as_a_stranger
 from ncvqvae.cli.__main__ import main
+from ncvqvae.evaluation.measures import HEADLINES
 from ncvqvae.evaluation.pictures import CAPTIONS
 from ncvqvae.evaluation.report import render
 from ncvqvae.hub.card import render_card
@@ -74,8 +75,10 @@ def test_the_card_and_the_report_of_a_shipped_checkpoint_are_what_its_figures_ma
 def test_the_hub_can_read_the_card_of_a_shipped_checkpoint_and_it_names_no_organisation(folder):
     card, scores = ModelCard.load(folder / "README.md"), json.loads((folder / "metrics.json").read_text())["scores"]
     assert card.data.model_name == folder.name and card.data.eval_results
+    keys = {label: key for key, label, *_ in HEADLINES}
     for result in card.data.eval_results:
-        assert result.metric_value == pytest.approx(scores[result.metric_type]["mean"], abs=5e-5)
+        assert result.metric_value == pytest.approx(scores[keys[result.metric_name]]["mean"], abs=5e-5)
+    assert card.data.base_model == "ncvqvae-base" and card.data.base_model_relation == "finetune"
     named = re.findall(r'from_pretrained\("([^"]+)"', card.text)
     assert set(named) == {folder.name} and f"`<organisation>/{folder.name}`" in card.text
     assert "../" not in card.text and "/shared" not in card.text

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import DatasetDict
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import HfApi, InferenceClient, ModelCard
 from safetensors.torch import load_file, save_file
 
 from helpers.environments import environment_with
@@ -94,26 +94,44 @@ def test_a_dry_run_lists_exactly_what_would_be_sent_and_changes_nothing(folder, 
 def test_every_figure_of_the_card_is_that_of_its_metrics(folder):
     write_card(folder)
     card, metrics = ModelCard.load(folder / "README.md"), json.loads((folder / "metrics.json").read_text())
-    said = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert said.keys() == {key for key, *_ in HEADLINES}
-    for key, _, form, _ in HEADLINES:
-        assert said[key] == round(metrics["scores"][key]["mean"], 4)
+    said = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    assert said.keys() == {label for _, label, *_ in HEADLINES}
+    for key, label, form, _ in HEADLINES:
+        assert said[label] == round(metrics["scores"][key]["mean"], 4)
         assert format(metrics["scores"][key]["mean"], form) in card.text
     assert card.data.library_name == "transformers" and card.data.license == "apache-2.0"
     assert 'AutoModel.from_pretrained("org/ncvqvae-toy")' in card.text and "$" not in card.text
     assert "2408.16613" in card.text and "down, up" in card.text
 
 
+def test_the_metadata_of_the_card_are_in_the_words_of_the_hub(folder):
+    recipe = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(recipe.replace("start: null", "start: ncvqvae-base"))
+    metadata = ModelCard.load(write_card(folder)).data
+    assert metadata.pipeline_tag is None or hasattr(InferenceClient, metadata.pipeline_tag.replace("-", "_"))
+    assert metadata.datasets == ["org/ucr"] and metadata.base_model == "org/ncvqvae-base"
+    assert metadata.base_model_relation == "finetune"
+    assert metadata.metrics == ["fid", "inception_score", "accuracy", "coverage"]
+    results = metadata.eval_results
+    assert list(dict.fromkeys(one.metric_type for one in results)) == metadata.metrics
+    assert {(one.dataset_type, one.dataset_config, one.dataset_split) for one in results} == {
+        ("ucr", "GunPoint", "test")
+    }
+
+
 def test_a_card_that_nobody_edited_follows_the_repository_id_and_the_figures(folder):
     first = body(write_card(folder).read_text())
-    renamed = first.replace("org/ncvqvae-toy", "lab/other").replace("ncvqvae-toy\n", "other\n")
+    renamed = (
+        first.replace("org/ncvqvae-toy", "lab/other").replace("ncvqvae-toy\n", "other\n").replace("org/ucr", "lab/ucr")
+    )
     assert body(write_card(folder, "lab/other").read_text()) == renamed
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics["scores"]["fid"]["mean"] += 1
     (folder / "metrics.json").write_text(json.dumps(metrics))
     assert publish(folder, "--dry-run") == 0
-    said = {result.metric_type: result.metric_value for result in ModelCard.load(write_card(folder)).data.eval_results}
-    assert said["fid"] == round(metrics["scores"]["fid"]["mean"], 4)
+    found = ModelCard.load(write_card(folder)).data.eval_results
+    said = {result.metric_name: result.metric_value for result in found}
+    assert said["FID, classes drawn as in the training split"] == round(metrics["scores"]["fid"]["mean"], 4)
 
 
 def body(card):

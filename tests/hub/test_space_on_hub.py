@@ -18,6 +18,7 @@ from ncvqvae.hub.publish import publish_space
 gradio_client = pytest.importorskip("gradio_client", reason="the extra `demo` is not installed")
 
 SPACE = SPACES / "ncvqvae-sampler"
+SHOWN = ("real.json", "samples.png")  # of a checkpoint in the static Space
 
 # Python started with -S knows no installed packages, nor this one: only those of the Space's own requirements.
 RUN = """
@@ -105,7 +106,11 @@ def test_a_dry_run_lists_the_files_of_the_space_and_sends_nothing(capsys, monkey
     assert main(["publish-space", str(space), "--repo-id", "org/sampler", "--dry-run"]) == 0
     said = capsys.readouterr().out
     card = publish_space(space, "org/sampler", dry_run=True).files["README.md"].decode()
-    assert "- org/ncvqvae-fordA" in card and "org/sampler/resolve/main/ncvqvae-cBF/samples.png" in card
+    assert (
+        "- org/ncvqvae-fordA" in card
+        and "datasets:\n- org/ucr\n" in card
+        and "org/sampler/resolve/main/ncvqvae-cBF/samples.png" in card
+    )
     for name in ("app.py", "ncvqvae/demo/app.py", "ncvqvae/hub/model_card.md", "ncvqvae-gunPoint/model.safetensors"):
         assert f"  {name} " in said
     assert not any(name in said for name in ("__pycache__", ".env", "notes.txt")) and "would go to" in said
@@ -128,14 +133,17 @@ def test_what_is_no_space_is_refused_in_one_line(tmp_path, capsys):
 
 def test_a_static_space_goes_up_with_what_its_page_loads_and_nothing_else(hub, environment, tmp_path):
     space = shutil.copytree(SPACE.with_name("ncvqvae-browser"), tmp_path / "page")
-    for name in ("vendor/ort.wasm.min.mjs", "models/gunPoint/decode.onnx"):
+    for name in ("vendor/ort.wasm.min.mjs", *(f"models/gunPoint/{one}" for one in ("decode.onnx", *SHOWN))):
         (space / name).parent.mkdir(parents=True, exist_ok=True)
-        (space / name).write_text("made by make browser")
+        (space / name).write_text("{}")
     code, said = command("publish-space", space, "--repo-id", "org/page", environment=environment)
     assert code == 0, said
     names = set(hub.files("org/page", "space"))
     assert {"index.html", "sampler.js", "vendor/ort.wasm.min.mjs", "models/gunPoint/decode.onnx"} < names
     assert not any(name.startswith("ncvqvae/") for name in names)
+    card = hub.files("org/page", "space")["README.md"].decode()
+    assert "models:\n- org/ncvqvae-gunPoint\n" in card and "datasets:\n- org/ucr\n" in card
+    assert "/spaces/org/page/resolve/main/models/gunPoint/samples.png" in card
     shutil.rmtree(space / "models")
     code, said = command("publish-space", space, "--repo-id", "org/page", environment=environment)
     assert code == 2 and "lacks models; build it with make browser" in said

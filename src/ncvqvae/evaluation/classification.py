@@ -21,6 +21,7 @@ LEAST_SYNTHETIC = 1000
 # The thesis trains its classifier for 1000 epochs; `training/LOG.md` compares these steps with that.
 LEAST_STEPS, EPOCHS, BATCH_SIZE = 300, 5, 32
 PENALTIES = [1.0, 0.1, 10.0, 0.01, 100.0, 0.001]  # of several that are equally good, the first is taken
+RIDGE_PENALTIES = np.logspace(0, 5, 6)
 MOST_FOLDS = 5
 MOST_TO_SELECT_ON = 2000  # series that choose the penalty; the probe itself is fitted on all
 
@@ -68,6 +69,30 @@ def minirocket_accuracy(train: Classified, tests: Sequence[Classified], seed: in
     classifier.fit(*[tensor.cpu().numpy() for tensor in train])
     predicted = [torch.from_numpy(classifier.predict(values.cpu().numpy())) for values, _ in tests]
     return [accuracy(classes, labels.cpu()) for classes, (_, labels) in zip(predicted, tests, strict=True)]
+
+
+def ridge_penalty(features: Tensor, labels: Tensor) -> float:
+    """The penalty for each series of a ridge classifier, by leaving out one at a time."""
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.preprocessing import StandardScaler
+
+    scaled = StandardScaler().fit_transform(features.numpy())
+    return float(RidgeClassifierCV(RIDGE_PENALTIES).fit(scaled, labels.numpy()).alpha_) / len(features)
+
+
+def linear_accuracy(train: Classified, tests: Sequence[Classified], penalty: float) -> list[float]:
+    """Trains a ridge classifier on standardised features; returns its accuracy on each of `tests`.
+
+    `penalty` is for each series, so that sets of different sizes are treated alike. A penalty that was chosen on real
+    series serves all that are compared: repeated and changed ones would choose one too weak.
+    """
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), RidgeClassifier(penalty * len(train[0])))
+    probe.fit(train[0].numpy(), train[1].numpy())
+    return [float(probe.score(features.numpy(), labels.numpy())) for features, labels in tests]
 
 
 def nearest_neighbour_accuracy(values: Tensor, labels: Tensor, test_values: Tensor, test_labels: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Compares a set of series with the real ones of a dataset: distances, copying, usefulness to classifiers."""
+"""Compares a set of series with the real ones of a dataset: distances and copying."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..inference import in_batches
-from .classification import Classified, fcn_accuracy, fcn_steps, join_evenly, minirocket_accuracy, minirocket_features
+from .classification import Classified, minirocket_features
 from .fcn import FCN
 from .memorisation import Distance, duplicate_share, memorisation
 from .metrics import (
@@ -33,13 +33,20 @@ class Comparison:
     """The real splits of a dataset, on the CPU, and the feature spaces that candidates are compared in.
 
     The test split is the reference of every distance; `train` stands for what a generator learned from. Series without
-    classes have no evaluation network, and are compared without its features.
+    classes have no evaluation network, and are compared without its features. `embed` gives the tokenizer's features
+    `(series, features)` of series.
     """
 
     train: Classified
     test: Classified
     num_classes: int = 0
     network: FCN | None = None
+    embed: Callable[[Tensor], Tensor] | None = None
+
+    @cached_property
+    def embedded(self) -> tuple[Tensor, Tensor]:
+        """What `embed` gives of the training and of the test split."""
+        return self.embed(self.train[0]), self.embed(self.test[0])
 
     @cached_property
     def minirocket(self) -> Callable[[Tensor], Tensor]:
@@ -133,33 +140,6 @@ class Comparison:
                 scores |= {f"{prefix}{name}": plain[name], f"{prefix}decoded_{name}": control[name]}
             scores[f"{prefix}copies"] = float(control["copies"])
         return scores
-
-    def classification(self, synthetic: Classified, generated: Classified, seed: int) -> dict[str, float]:
-        """Accuracies on real test series, after training on synthetic series, on real ones, and on both.
-
-        The mirror is the accuracy on `generated` series after training on real ones.
-        """
-        scores = {}
-        device = self.network.final.weight.device
-        train, test, synthetic, generated = (
-            (values.to(device), labels.to(device)) for values, labels in (self.train, self.test, synthetic, generated)
-        )
-        steps = fcn_steps(max(len(train[0]), len(synthetic[0])))
-        for name, train_and_score in (
-            ("fcn", lambda data, tests: fcn_accuracy(data, tests, self.num_classes, seed, steps)),
-            ("minirocket", lambda data, tests: minirocket_accuracy(data, tests, seed)),
-        ):
-            (scores[f"cas_{name}"],) = train_and_score(synthetic, [test])
-            scores[f"real_{name}"], scores[f"mirror_{name}"] = train_and_score(train, [test, generated])
-            (scores[f"both_{name}"],) = train_and_score(join_evenly(train, synthetic), [test])
-            scores[f"gain_{name}"] = scores[f"both_{name}"] - scores[f"real_{name}"]
-        return scores
-
-    def usefulness(self, synthetic: Classified, seed: int = 0) -> dict[str, float]:
-        """The accuracies of MiniROCKET in `classification` for which it learns from synthetic series."""
-        kinds = synthetic, self.train, join_evenly(self.train, synthetic)
-        alone, real, both = (minirocket_accuracy(kind, [self.test], seed)[0] for kind in kinds)
-        return {"cas_minirocket": alone, "both_minirocket": both, "gain_minirocket": both - real}
 
 
 def evenly_spaced(values: Tensor, most: int) -> Tensor:

@@ -3,6 +3,7 @@
 The model is in evaluation mode throughout, and the test split is used for nothing else.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def evaluate(
     splits = (train, given[0][1]), (test, given[1][1])
     name = dataset["train"].info.config_name
     comparison, network = _comparison(*splits, len(names), name, fcn_folder, tokenizer.device)
+    comparison.embed = _embedder(tokenizer, scaled)
     result = Evaluation(
         *splits,
         label_names=names,
@@ -133,6 +135,15 @@ def _comparison(
     return Comparison(train, test, num_classes, network), found | {"test_accuracy": accuracy(predicted, test[1])}
 
 
+def _embedder(tokenizer: NCVQVAEModel, scaled: bool) -> Callable[[Tensor], Tensor]:
+    """A function from series, perhaps scaled by the checkpoint's scaler, to what `embed` gives, on the CPU."""
+
+    def embed(batch: Tensor) -> Tensor:
+        return tokenizer.embed(tokenizer.scale.inverse(batch) if scaled else batch)
+
+    return lambda values: in_batches(embed, values, tokenizer.device)
+
+
 def _left_out(result: Evaluation, model: Model) -> dict[str, str]:
     """What the data and the model do not allow to measure, with the reason."""
     found = {}
@@ -167,16 +178,17 @@ def _score_tokenizer(
     for split, values in zip(("train", "test"), on_device, strict=True):
         found |= {f"{split}_{name}": value for name, value in score_tokenizer(tokenizer, values).items()}
     if comparison.network is not None and not result.seen:
-        found |= _probe(result, tokenizer, on_device)
+        found |= _probe(result, tokenizer, on_device, comparison.embedded)
     result.scores |= {name: score(value) for name, value in found.items()}
 
 
-def _probe(result: Evaluation, tokenizer: NCVQVAEModel, on_device: list[Tensor]) -> dict[str, float]:
-    """Accuracies of classifiers on frozen features."""
+def _probe(
+    result: Evaluation, tokenizer: NCVQVAEModel, on_device: list[Tensor], embedded: tuple[Tensor, Tensor]
+) -> dict[str, float]:
+    """Accuracies of classifiers on frozen features: quantized latents, and what `embed` gives of both splits."""
     labels = result.train[1], result.test[1]
     quantized = [encode_all(tokenizer, values, "quantized").mean((1, 3, 4)).cpu() for values in on_device]
     probed = thesis_probe(quantized[0], labels[0], quantized[1], labels[1])
-    embedded = [in_batches(tokenizer.embed, values).cpu() for values in on_device]
     try:
         return probed | strong_probe(embedded[0], labels[0], embedded[1], labels[1])
     except ValueError as error:

@@ -15,7 +15,8 @@ from .classification import Classified, synthetic_labels
 from .comparison import Comparison
 from .metrics import frechet_distance
 from .result import Evaluation, Measures, measure, score
-from .rivals import lightly_warped
+from .rivals import jittered, lightly_warped
+from .usefulness import usefulness
 
 
 LEAST_GENERATED = 256
@@ -75,8 +76,19 @@ def _by_class(
 ) -> Measures:
     measures: Measures = {"class_fid": partial(comparison.class_distance, synthetic)}
     if not result.seen:
-        measures["classifiers"] = partial(comparison.classification, synthetic, generated, seed)
+        values, labels = _warped_by_class(result, len(synthetic[0]), seed)
+        warped = jittered(values, seed), labels
+        measures["classifiers"] = partial(usefulness, comparison, synthetic, warped, generated, seed)
     return measures
+
+
+def _warped_by_class(result: Evaluation, size: int, seed: int) -> Classified:
+    """Lightly warped training series, of each class as many as `synthetic_labels` has of it: `size` in all.
+
+    Both repeat the training split as a whole.
+    """
+    order = result.train[1].argsort(stable=True)
+    return lightly_warped(result.train, order.repeat_interleave(size // len(order)), seed)
 
 
 def _score_real(result: Evaluation, comparison: Comparison) -> dict[str, float]:
@@ -97,12 +109,7 @@ def _score_rival(
     values = lightly_warped(result.train, drawn, 0)[0]
     measures = _of_all(result, comparison, values, comparison.features(values))
     if wanted is not None:
-        # Of each class as many as `wanted` has of it; both repeat the training split as a whole.
-        order = result.train[1].argsort(stable=True)
-        by_class = lightly_warped(result.train, order.repeat_interleave(len(wanted) // len(order)), 0)
-        measures["class_fid"] = partial(comparison.class_distance, by_class)
-        if not result.seen:
-            measures["usefulness"] = partial(comparison.usefulness, by_class)
+        measures["class_fid"] = partial(comparison.class_distance, _warped_by_class(result, len(wanted), 0))
     return measure(measures, {})
 
 

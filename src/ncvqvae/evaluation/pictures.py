@@ -9,18 +9,28 @@ from tqdm.auto import tqdm
 from ..inference import in_batches
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from .memorisation import nearest_distances
-from .plots import plot_codes, plot_features, plot_nearest, plot_reconstructions, plot_samples, plot_spectrograms
+from .plots import plot_reconstructions, plot_samples
+from .plots_of_sets import plot_codes, plot_features, plot_nearest, plot_spectrograms
 from .result import Evaluation, Model
 
 
 BY_CLASS = ", by class"
 CAPTIONS = {
     "samples.png": f"real training series and generated ones{BY_CLASS}",
-    "spectrograms.png": "mean spectrogram of the test series and of the generated ones",
-    "features.png": "features of the evaluation network",
+    "spectrograms.png": "mean spectrograms of test and of generated series",
+    "features.png": "where real and generated series lie in the features of the evaluation network",
     "nearest.png": "how near generated series come to training series, against how near test series come",
-    "codes.png": "how often each code occurs",
+    "codes.png": "how often codes occur in test and in generated series",
     "reconstructions.png": "test series and their reconstructions, from the best to the worst",
+}
+# How to read them.
+READ = {
+    "samples.png": "Each line is a series.",
+    "spectrograms.png": "They should look alike. In their difference, red is too much power of generated series, blue too little.",
+    "features.png": "A point is a series. Generated ones should lie among test series, and leave none of these alone.",
+    "nearest.png": "Generated series should not be nearer to training series than test series are.",
+    "codes.png": "The bars of a code should be about as high.",
+    "reconstructions.png": "The lines should lie on each other; what is lost here, no generated series has.",
 }
 
 

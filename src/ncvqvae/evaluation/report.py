@@ -9,9 +9,10 @@ from pathlib import Path
 from ..runtime import whole_file
 from .measures import COLUMNS, HEADLINES, HEADLINES_WITHOUT_CLASSES, PUBLISHED_NAMES, SECTIONS, Row
 from .memorisation import NEAR_SHARE
-from .pictures import caption_of, draw
+from .pictures import READ, caption_of, draw
 from .provenance import counted, judged_by, reproduction
 from .result import Evaluation, Model, Score
+from .usefulness import advice
 
 
 PACKAGES = ("ncvqvae", "torch", "transformers", "datasets", "numpy", "scikit-learn", "aeon")
@@ -58,7 +59,7 @@ def render(metrics: dict, pictures: Iterable[str]) -> str:
     for file in pictures:
         caption = caption_of(file, bool(metrics["network"]))
         caption = caption[0].upper() + caption[1:]
-        lines += [f"![{caption}]({file})", "", caption + ".", ""]
+        lines += [f"![{caption}]({file})", "", f"{caption}. {READ[file]}", ""]
     lines += ["## Reproduce", "", reproduction(metrics), "", "All figures and versions are in `metrics.json`.", ""]
     return "\n".join(lines)
 
@@ -94,26 +95,13 @@ def verdicts(scores: dict[str, Score], published: dict) -> list[str]:
             break
     if "copies" in scores:
         found.append(copying(scores))
-    if "gain_fcn" in scores:
-        classifiers = ("fcn", "the FCN"), ("minirocket", "MiniROCKET")
-        gains = [f"{scores[f'gain_{key}']['mean']:+.1%} for {name}" for key, name in classifiers]
-        found.append(f"Adding its series to the real ones changes test accuracy by {' and '.join(gains)}.")
-        if "warped" in scores["gain_minirocket"]:
-            found.append(_against_warping(scores["gain_minirocket"]))
+    found += advice(scores)
     peer = published["timevqvae"]
     for key, name, form, better in HEADLINES:
         known = peer.get(PUBLISHED_NAMES.get(key))
         if known and key in scores:
             found.append(f"{name}: {standing(scores[key], known, better)} TimeVQVAE's {format(known[0], form)}.")
     return found
-
-
-def _against_warping(gain: Score) -> str:
-    """A sentence on whether generated series help a classifier more than `lightly_warped` training series do."""
-    warped = f"lightly warped training series change MiniROCKET's accuracy by {gain['warped']:+.1%}"
-    if gain["mean"] > gain["warped"]:
-        return f"That is more useful than warping: {warped}."
-    return f"That is no more useful than warping: {warped}."
 
 
 def copying(scores: dict[str, Score]) -> str:

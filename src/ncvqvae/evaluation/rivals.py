@@ -8,6 +8,7 @@ from .classification import Classified
 
 
 SHIFT, STRETCH, SCALE = 0.012, 0.012, 0.05  # standard deviations, in lengths and in amplitudes
+JITTER = 0.03  # standard deviations of a channel, as usual (Iwana and Uchida, arXiv 2007.15951)
 
 
 def lightly_warped(real: Classified, rows: Tensor, seed: int) -> Classified:
@@ -31,3 +32,9 @@ def lightly_warped(real: Classified, rows: Tensor, seed: int) -> Classified:
     moved = left.lerp(right, (place - lower)[:, None])
     mean = moved.mean(2, keepdim=True)
     return mean + (moved - mean) * (1 + SCALE * scale[:, None]), labels
+
+
+def jittered(values: Tensor, seed: int) -> Tensor:
+    """Series `(series, channels, length)` with Gaussian noise of 0.03 standard deviations of their channel."""
+    noise = torch.randn(values.shape, generator=torch.Generator().manual_seed(derived_seed(seed, "jitter")))
+    return values + JITTER * values.std((0, 2), keepdim=True) * noise.to(values.dtype)

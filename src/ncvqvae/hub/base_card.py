@@ -11,6 +11,7 @@ from huggingface_hub import ModelCardData
 from ..evaluation.zero_shot import LEGEND, SEEN, ZeroShot, zero_shot_table
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
+from .origin import archive_datasets
 
 
 TAGS = ["time-series", "feature-extraction", "vq-vae", "ncvqvae"]
@@ -60,7 +61,12 @@ def render_base_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAE
         )
     tokenizer: Any = getattr(config, "tokenizer_config", config)
     data = ModelCardData(
-        license="apache-2.0", library_name="transformers", tags=TAGS, pipeline_tag="feature-extraction"
+        license="apache-2.0",
+        library_name="transformers",
+        tags=TAGS,
+        pipeline_tag="feature-extraction",
+        datasets=archive_datasets(repo_id.rpartition("/")[0]),
+        metrics=["accuracy", "fid", "mse"],
     )
     fields = {
         "name": repo_id.split("/")[-1],

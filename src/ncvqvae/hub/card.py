@@ -15,12 +15,16 @@ from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
 from ..runtime import one_line
 from .base_card import check_base_card, is_base, render_base_card
-from .origin import again, origin_fields
+from .origin import FEATURES, again, hub_datasets, origin_fields
 from .stamp import is_written, stamped
 
 
 TASK = "time-series-generation"
 TAGS = ["time-series", TASK, "vq-vae", "maskgit", "ncvqvae"]
+# What the Hub calls a figure, where it has a name for it; several may have one, and differ in theirs.
+METRICS = {"null_fid": "fid", "minirocket_fid": "fid", "null_inception_score": "inception_score"}
+METRICS |= dict.fromkeys(("cas_fcn", "svm", "knn", "test_masked_accuracy"), "accuracy")
+METRICS |= {"test_reconstruction_error": "mse", "test_perplexity": "perplexity"}
 DIGESTS = ("config_sha256", "recipe_sha256")
 # What `metrics.json` must hold.
 NEEDED: tuple[str, ...] = ("checkpoint", "weights_sha256", *DIGESTS, "dataset", "seeds", "sizes", "network")
@@ -71,13 +75,19 @@ def render_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfi
     start, organisation = _recipe(folder).get("start"), repo_id.rpartition("/")[0]
     if start == BASE and organisation:  # which publishes both
         start = f"{organisation}/{start}"
+    metrics = read_metrics(folder, config)
+    results = card_results(metrics)
+    # No `pipeline_tag`: of the Hub's tasks none is this one.
     data = ModelCardData(
         license="apache-2.0",
         library_name="transformers",
         tags=TAGS,
+        datasets=hub_datasets(metrics, organisation),
+        metrics=list(dict.fromkeys(result.metric_type for result in results)),
         model_name=name,
-        eval_results=card_results(read_metrics(folder, config)),
+        eval_results=results,
         base_model=start,
+        base_model_relation="finetune" if start else None,
     )
     body = Template(resources.files(__package__).joinpath("model_card.md").read_text()).substitute(fields)
     return stamped(f"---\n{data.to_yaml()}\n---\n\n{body}")
@@ -98,11 +108,13 @@ def check_card(card: str, folder: Path, repo_id: str, config: MaskGITConfig) -> 
     wanted = card_results(read_metrics(folder, config))
     for result in (*wanted, *said):
         if said.count(result) != wanted.count(result):
-            has, key = [], result.metric_type
+            has, key = [], (result.metric_type, result.metric_name)
             for part in (said, wanted):
-                has.append(", ".join(str(one.metric_value) for one in part if one.metric_type == key) or "nothing")
+                same = [one for one in part if (one.metric_type, one.metric_name) == key]
+                has.append(", ".join(str(one.metric_value) for one in same) or "nothing")
+            what = result.metric_name or result.metric_type
             raise ValueError(
-                f"the metadata of {folder}/README.md has {has[0]} for {key}, metrics.json {has[1]}; {remedy}"
+                f"the metadata of {folder}/README.md has {has[0]} for {what}, metrics.json {has[1]}; {remedy}"
             )
     fields = _fields(folder, repo_id, config)
     facts = {
@@ -150,8 +162,9 @@ def card_results(metrics: dict) -> list[EvalResult]:
             task_type=TASK,
             dataset_type=kind,
             dataset_name=f"UCR {name}" if data is None else name,
+            dataset_config=name if data is None else None,
             dataset_split=split,
-            metric_type=key,
+            metric_type=METRICS.get(key, key),
             metric_name=label,
             metric_value=round(metrics["scores"][key]["mean"], 4),
         )
@@ -175,6 +188,7 @@ def _fields(folder: Path, repo_id: str, config: MaskGITConfig) -> dict[str, str]
         "table": "\n".join(table),
         "verdicts": "\n".join(f"- {sentence}" for sentence in verdicts(metrics["scores"], metrics["published"])),
         "recipe": (folder / "recipe.yaml").read_text().rstrip(),
+        "features": FEATURES if (folder / "features.png").is_file() else "",
         "notes": f"{notes.read_text().strip()}\n\n" if notes.is_file() else "",
         "reproduction": reproduction(metrics),
     }

@@ -4,13 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
+from ..evaluation.pictures import CAPTIONS, READ
 from ..evaluation.provenance import counted, data_options, judged_by
 from ..models.configuration_maskgit import MaskGITConfig
 
 
 WIDTH = 130  # of a line of the card
 MOST_CLASSES = 10  # that are named one by one
-NEAREST = """![How near generated series come to training series, against how near test series come](nearest.png)
+UCR = "ucr"  # the repository of an organisation's datasets of the archive
+NEAREST = f"""![{CAPTIONS["nearest.png"].capitalize()}](nearest.png)
+
+{READ["nearest.png"]}
+
+"""
+FEATURES = f"""![{CAPTIONS["features.png"].capitalize()}](features.png)
+
+{READ["features.png"]}
 
 """
 READ_COPYING = """Read the figures on copying, above and in `report.md`, before
@@ -31,6 +40,20 @@ ARCHIVE_BIBTEX += "note={arXiv:1810.07758}, year={2019}}\n"
 def is_own(config: MaskGITConfig) -> bool:
     """Whether a checkpoint was trained on series of the author's own."""
     return config.tokenizer_config.dataset_name is None
+
+
+def hub_datasets(metrics: dict, organisation: str) -> list[str] | None:
+    """Ids on the Hub of what a checkpoint was trained on: an organisation's copies of the archive, or a user's."""
+    if "data" in metrics:
+        return [metrics["data"]["file"].split(":")[0]] if "/" in metrics["data"]["file"] else None
+    return archive_datasets(organisation)
+
+
+def archive_datasets(organisation: str) -> list[str] | None:
+    """The id of the datasets of the archive on the Hub, where `ncvqvae publish-data` puts them; none without an
+    organisation.
+    """
+    return [f"{organisation}/{UCR}"] if organisation else None
 
 
 def again(folder: Path, config: MaskGITConfig | None = None) -> str:

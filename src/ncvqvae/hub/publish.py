@@ -13,6 +13,7 @@ from ..inference import BASE
 from ..runtime import one_line, whole_file
 from .card import card_of
 from .checks import PACKAGE_FOLDER, check_checkpoint, check_measured, check_public
+from .origin import archive_datasets
 from .stamp import stamped
 from .upload import APP, CARD, PACKAGE, WANTED, Files, Sent, check_repo_id, chosen, create, explained, matches, send
 
@@ -114,7 +115,8 @@ def publish_space(folder: str | Path, repo_id: str, private: bool = False, dry_r
     files = chosen(folder, APP) | (_page(folder) if sdk == "static" else _package())
     for checkpoint in checkpoints:
         files |= chosen(checkpoint, WANTED, f"{checkpoint.name}/")
-    files[CARD] = _space_card(folder, repo_id, [checkpoint.name for checkpoint in checkpoints])
+    of_page = [path.parent for path in sorted(folder.glob("models/*/real.json"))] if sdk == "static" else []
+    files[CARD] = _space_card(folder, repo_id, checkpoints + of_page)
     check_public(files)
     if dry_run:
         return Sent(files, f"{HfApi().endpoint}/spaces/{repo_id}")
@@ -136,14 +138,16 @@ def _page(folder: Path) -> Files:
     return files
 
 
-def _space_card(folder: Path, repo_id: str, checkpoints: list[str]) -> bytes:
-    """The Space's card, which names the models inside, as this organisation's, and a picture of the first."""
-    card = SpaceCard.load(folder / CARD)
+def _space_card(folder: Path, repo_id: str, checkpoints: list[Path]) -> bytes:
+    """The Space's card, which names the models inside and their archive, as this organisation's, and a picture."""
+    card, organisation = SpaceCard.load(folder / CARD), repo_id.split("/")[0]
     if checkpoints:
-        card.data.models = [f"{repo_id.split('/')[0]}/{name}" for name in checkpoints]
-        pictured = next((name for name in checkpoints if (folder / name / "samples.png").is_file()), None)
+        card.data.models = [f"{organisation}/ncvqvae-{path.name.removeprefix('ncvqvae-')}" for path in checkpoints]
+        card.data.datasets = archive_datasets(organisation)
+        pictured = next((path / "samples.png" for path in checkpoints if (path / "samples.png").is_file()), None)
         if pictured:
-            card.data["thumbnail"] = f"{HfApi().endpoint}/spaces/{repo_id}/resolve/main/{pictured}/samples.png"
+            name = pictured.relative_to(folder).as_posix()
+            card.data["thumbnail"] = f"{HfApi().endpoint}/spaces/{repo_id}/resolve/main/{name}"
     return stamped(str(card)).encode()
 
 

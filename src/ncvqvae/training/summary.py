@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from torch import Tensor
 
 from ..data.series import to_tensors
@@ -92,6 +93,9 @@ def plot_training(histories: dict[str, History], title: str, path: str | Path) -
             label = f"held out: {score.replace('_', ' ')}"
             axis.plot(*held_out, "o--", color=MADE, markersize=3, linewidth=1.0, label=label)
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel("optimiser step")
         axis.set_ylabel("loss")
         axis.set_title(f"stage {1 if stage == 'tokenizer' else 2}: {stage}", fontsize=10)
