@@ -131,7 +131,14 @@ def test_files_that_are_no_recipe_are_refused(tmp_path):
 
 def test_scaled_steps_grow_with_the_square_root_of_the_number_of_series():
     settings = load_recipe("from_base").prior_training
-    assert (
-        settings.num_steps(100) == 10 * settings.scaled_steps and settings.num_steps(400) == 20 * settings.scaled_steps
-    )
+    assert settings.num_steps(900) == 30 * settings.scaled_steps
+    assert settings.num_steps(1600) == 40 * settings.scaled_steps
     assert load_recipe("from_base", ["prior_training.max_steps=7"]).prior_training.num_steps(100) == 7
+
+
+def test_scaled_steps_show_no_series_more_often_than_num_epochs():
+    settings = load_recipe("from_base").prior_training
+    assert settings.num_steps(20) == settings.num_epochs  # of one batch each
+    assert settings.num_steps(96) == settings.num_epochs * 96 / settings.batch_size
+    repeated = load_recipe("from_base", ["prior_training.repeats=2"]).prior_training
+    assert repeated.num_steps(96) == 2 * settings.num_steps(96)

@@ -32,6 +32,8 @@ def test_the_held_out_loss_says_whether_the_training_was_long_enough(held_out, s
 
 def test_what_to_set_is_the_setting_that_decided():
     assert "prior_training.scaled_steps=50" in judge_length(history(6, 5, 5.5), SETTINGS, 1000, 30)
+    few = TrainingSettings(scaled_steps=100, num_epochs=50)
+    assert "prior_training.num_epochs=25" in judge_length(history(6, 5, 5.5), few, 100, 30)
     assert "prior_training.max_steps=1400" in judge_length(history(6, 3), TrainingSettings(max_steps=700), 9, 30)
 
 

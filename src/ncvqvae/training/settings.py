@@ -17,8 +17,8 @@ class TrainingSettings:
     """How one stage is optimised: AdamW with a cosine schedule to zero.
 
     Args:
-        num_epochs: passes over the training series, rounded up to whole batches; not used with `max_steps` or
-            `scaled_steps`.
+        num_epochs: passes over the training series, rounded up to whole batches; not used with `max_steps`. With
+            `scaled_steps` no more passes than this are made.
         max_steps: optimiser steps.
         scaled_steps: optimiser steps for one series, which grow with the square root of their number; not used with
             `max_steps`.
@@ -71,9 +71,11 @@ class TrainingSettings:
 
     def num_steps(self, num_series: int) -> int:
         """Optimiser steps of the stage on `num_series` training series."""
-        per_epoch = -(-num_series * self.repeats // self.batch_size)
-        scaled = self.scaled_steps and round(self.scaled_steps * num_series**0.5)
-        return self.max_steps or scaled or self.num_epochs * per_epoch
+        shown = num_series * self.repeats
+        if self.max_steps is None and self.scaled_steps is not None:
+            most = -(-self.num_epochs * shown // min(self.batch_size, shown))
+            return min(round(self.scaled_steps * num_series**0.5), most)
+        return self.max_steps or self.num_epochs * -(-shown // self.batch_size)
 
     def learning_rate_at(self, step: int, num_steps: int) -> float:
         """The learning rate of step 0, 1, ...: half a cosine, from `learning_rate` to zero after `num_steps`."""

@@ -21,7 +21,7 @@ def judge_length(history: History, settings: TrainingSettings, num_series: int, 
         num_series, num_held_out: how many series it was trained on, and watched with.
     """
     steps = settings.num_steps(num_series)
-    more, fewer = _steps_times(2, settings, steps), _steps_times(0.5, settings, steps)
+    more, fewer = (_steps_times(factor, settings, steps, num_series) for factor in (2, 0.5))
     if num_held_out < LEAST_HELD_OUT or len(history.validation) < 2:
         found = f"{num_held_out} held-out series are too few" if num_held_out else "there are no held-out series"
         return f"Trained enough? Nobody can say, {found}. If what it generates looks rough, set {more}."
@@ -37,9 +37,10 @@ def judge_length(history: History, settings: TrainingSettings, num_series: int, 
     return f"Trained enough: {losses}."
 
 
-def _steps_times(factor: float, settings: TrainingSettings, steps: int) -> str:
+def _steps_times(factor: float, settings: TrainingSettings, steps: int, num_series: int) -> str:
     if settings.max_steps is None and settings.scaled_steps:
-        return f"prior_training.scaled_steps={round(settings.scaled_steps * factor)}"
+        decides = "scaled_steps" if steps == round(settings.scaled_steps * num_series**0.5) else "num_epochs"
+        return f"prior_training.{decides}={round(getattr(settings, decides) * factor)}"
     return f"prior_training.max_steps={round(steps * factor)}"
 
 
