@@ -7,13 +7,19 @@ import torch
 from transformers import AutoModel, ViTMAEConfig, ViTMAEModel
 
 from helpers.tiny import ANY_LENGTH, FROM_BASE, TINY, TINY_PRIOR
-from ncvqvae import MaskGITConfig, MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
+from ncvqvae import MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
 from trials.__main__ import TRIALS
 
 
 SCALED = {"mean": [1013.25], "std": [4.0]}
 OF_BASE = ANY_LENGTH | {"length": 40, "scale_each": False, "decoder_noise": True} | SCALED
-VIT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "layer_norm_eps": 1e-5}
+VIT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "layer_norm_eps": 1e-5,
+}
 
 
 def trained_a_little(sizes):
