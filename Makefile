@@ -37,9 +37,10 @@ test-peer: setup
 	  --tb=short -n auto --dist loadscope tests/peer/prior.py tests/peer/stage1.py $(PYTEST); fi
 
 # The inference install at the lowest and at the newest versions that pyproject.toml allows, whatever constraints.txt says:
-# each has PyTorch as PyPI has it, 5 GB with CUDA.
+# each has PyTorch as PyPI has it, 5 GB with CUDA. Then, with PEFT, what people do with any model.
 test-lowest: .venv-lowest .venv-newest
 
+FOR_TRIALS = "accelerate>=1.15,<2" "peft>=0.17,<1"
 .venv-lowest: RESOLUTION = lowest-direct
 .venv-newest: RESOLUTION = highest
 .venv-lowest .venv-newest:
@@ -47,7 +48,10 @@ test-lowest: .venv-lowest .venv-newest
 	$@/bin/pip install --quiet uv
 	$@/bin/uv pip install --quiet --python $@/bin/python --resolution $(RESOLUTION) --only-binary :all: \
 	  --no-binary ncvqvae --reinstall-package ncvqvae .
-	OMP_NUM_THREADS=1 $@/bin/python tests/lowest.py model_cards/ncvqvae-gunPoint $(if $(filter lowest-direct,$(RESOLUTION)),--floors)
+	OMP_NUM_THREADS=1 $@/bin/python tests/lowest.py model_cards/ncvqvae-gunPoint $@/checkpoints \
+	  $(if $(filter lowest-direct,$(RESOLUTION)),--floors)
+	$@/bin/uv pip install --quiet --python $@/bin/python --resolution $(RESOLUTION) --only-binary :all: $(FOR_TRIALS)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $@/bin/python -m trials model_cards/ncvqvae-gunPoint $@/checkpoints/*
 
 # The page of spaces/ncvqvae-browser: onnxruntime-web, by npm, and the ONNX files of a checkpoint.
 browser: setup

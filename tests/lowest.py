@@ -1,10 +1,10 @@
 """What `make test-lowest` runs in an environment that holds the inference install and nothing else.
 
-    python tests/lowest.py CHECKPOINT [--floors]
+    python tests/lowest.py CHECKPOINT FOLDER [--floors]
 
-A checkpoint loads, generates, is saved and loads again, with the package and without, and its samples go into a CSV:
-the same bits everywhere. Damaged weights are refused. `--floors` also asks uv whether every extra can be had at the
-lowest versions that pyproject.toml names.
+A checkpoint, and a small prior as in the thesis and its tokenizer alone, which are left in FOLDER, compute, are saved
+and load again, with the package and without: the same bits everywhere. Damaged weights are refused, and samples go
+into a CSV. `--floors` also asks uv whether every extra can be had at the lowest versions that pyproject.toml names.
 """
 
 import argparse
@@ -25,41 +25,45 @@ from packaging.version import Version
 from transformers import AutoModel
 
 import ncvqvae
+from trials.outputs import expected_of, is_prior
 
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 EXTRAS = ("train", "eval", "demo", "export", "sweep")
 NUM_SAMPLES = 4
+TOKENIZER = {"length": 40, "dim": 8, "num_residual_blocks": 1, "codebook_size": 6, "mean": [1013.25], "std": [4.0]}
+PRIOR = {"hidden_size": 16, "num_hidden_layers": 2, "head_dim": 8, "intermediate_size": 16}
+CLASSES = {"id2label": {0: "down", 1: "up"}, "label_shares": [0.25, 0.75]}
 WITHOUT_THE_PACKAGE = """
 import sys
 sys.modules["ncvqvae"] = None  # importing it fails
+sys.path.insert(0, sys.argv[3])
 import torch
 from transformers import AutoModel
-model = AutoModel.from_pretrained(sys.argv[1], trust_remote_code=True)
-torch.save(model.generate(int(sys.argv[3]), generator=torch.Generator().manual_seed(0)), sys.argv[2])
+from trials.outputs import expected_of
+torch.save(expected_of(AutoModel.from_pretrained(sys.argv[1], trust_remote_code=True)), sys.argv[2])
 """
 
 
-def generated(checkpoint):
-    model = AutoModel.from_pretrained(checkpoint)
-    return model, model.generate(NUM_SAMPLES, generator=torch.Generator().manual_seed(0))
+def save_small_ones(folder):
+    """Of each kind besides that of the shipped checkpoints: a prior as the thesis has them, and a tokenizer alone."""
+    torch.manual_seed(0)
+    tokenizer = ncvqvae.NCVQVAEModel(ncvqvae.NCVQVAEConfig(**TOKENIZER))
+    prior = ncvqvae.MaskGITForTimeSeriesGeneration.from_tokenizer(tokenizer, **PRIOR, **CLASSES)
+    for name, model in {"prior": prior, "tokenizer": tokenizer}.items():
+        model.save_pretrained(folder / name)
+        yield folder / name
 
 
 def check_use(checkpoint, folder):
-    model, values = generated(checkpoint)
-    assert values.shape[0] == NUM_SAMPLES and values.isfinite().all()
-    codes = model.encode(values).codes
-    again = model.decode(codes)
-    assert again.shape == values.shape and again.isfinite().all()
-    assert torch.equal(again, model.reconstruct(values)) and len(model.embed(values)) == NUM_SAMPLES
-
+    model = AutoModel.from_pretrained(checkpoint)
+    expected = expected_of(model)
+    assert len(expected) >= 3 and all(one.isfinite().all() for one in expected.values())
     model.save_pretrained(folder / "saved")
-    reloaded, same = generated(folder / "saved")
-    assert torch.equal(same, values) and torch.equal(reloaded.encode(values).codes, codes)
-
+    check_same(expected_of(AutoModel.from_pretrained(folder / "saved")), expected, "saved and loaded")
     for source in (checkpoint, folder / "saved"):
-        run("-c", WITHOUT_THE_PACKAGE, source, folder / "values.pt", NUM_SAMPLES)
-        assert torch.equal(torch.load(folder / "values.pt"), values), f"{source} without the package"
+        run("-c", WITHOUT_THE_PACKAGE, source, folder / "outputs.pt", Path(__file__).parent)
+        check_same(torch.load(folder / "outputs.pt"), expected, f"{source} without the package")
 
     weights = folder / "saved" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
@@ -70,6 +74,17 @@ def check_use(checkpoint, folder):
     else:
         raise AssertionError("damaged weights were loaded")
 
+    if is_prior(model):
+        check_samples(model, checkpoint, folder)
+
+
+def check_same(found, expected, said):
+    different = [name for name, one in expected.items() if not torch.equal(found[name], one)]
+    assert found.keys() == expected.keys() and not different, f"{said}: {different} differ"
+
+
+def check_samples(model, checkpoint, folder):
+    values = model.generate(NUM_SAMPLES, generator=torch.Generator().manual_seed(0))
     run("-m", "ncvqvae.cli", "sample", checkpoint, folder / "samples.csv", "-n", NUM_SAMPLES)
     with open(folder / "samples.csv", newline="", encoding="utf-8") as file:
         (label, *_), *rows = csv.reader(file)
@@ -105,6 +120,7 @@ def floor(requirement):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--floors", action="store_true")
     options = parser.parse_args()
 
@@ -114,9 +130,10 @@ def main():
     assert find_spec("pandas") is None, "more is installed than what inference needs"
     if options.floors:
         check_floors()
-    with TemporaryDirectory() as folder:
-        check_use(options.checkpoint, Path(folder))
-    print("loads, generates, saves, reloads and samples into a CSV, with the same bits")
+    for checkpoint in (options.checkpoint, *save_small_ones(options.folder)):
+        with TemporaryDirectory() as folder:
+            check_use(checkpoint, Path(folder))
+        print(f"{checkpoint} computes, is saved and loads, with the package and without, with the same bits")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ from torch.func import functional_call
 from transformers import AutoModel
 
 from helpers.processes import in_a_fresh_process
-from helpers.tiny import ANY_LENGTH, TINY, TINY_PRIOR
+from helpers.tiny import ANY_LENGTH, FROM_BASE, TINY, TINY_PRIOR
 from ncvqvae import MaskGITConfig, MaskGITForTimeSeriesGeneration
 
 
-FROM_BASE = {"code_embedding": "geometry", "position_encoding": "rotary", "convolution_width": 3}
 SCALED = {"mean": [1013.25], "std": [4.0]}
 SHAPES = {"thesis": (TINY, {}), "from the base": (ANY_LENGTH | {"length": 40, "scale_each": False}, FROM_BASE)}
 

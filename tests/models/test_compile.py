@@ -7,11 +7,10 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from helpers.tiny import ANY_LENGTH, TINY, TINY_PRIOR
+from helpers.tiny import ANY_LENGTH, FROM_BASE, TINY, TINY_PRIOR
 from ncvqvae import MaskGITConfig, MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining
 
 
-FROM_BASE = {"code_embedding": "geometry", "position_encoding": "rotary", "convolution_width": 3}
 SHAPES = {"thesis": (TINY, {}), "from the base": (ANY_LENGTH | {"length": 40}, FROM_BASE)}
 LABELS = torch.tensor([0, 1, 1, 0, 1, 0, 0])
 

@@ -10,11 +10,10 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModel
 
-from helpers.tiny import ANY_LENGTH, TINY, TINY_PRIOR
+from helpers.tiny import ANY_LENGTH, FROM_BASE, TINY, TINY_PRIOR
 from ncvqvae import MaskGITConfig, MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, NCVQVAEModel
 
 
-FROM_BASE = {"code_embedding": "geometry", "position_encoding": "rotary", "convolution_width": 3}
 SHAPES = {"thesis": (TINY, {}), "from the base": (ANY_LENGTH | {"length": 40}, FROM_BASE)}
 
 
@@ -173,6 +172,24 @@ def test_a_configuration_with_another_number_of_classes_has_equal_shares(name, v
     setattr(config, name, value)
     model = MaskGITForTimeSeriesGeneration(config).eval()
     assert set(model.generate(60, num_steps=1, return_labels=True).labels.tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("given", [{"num_labels": 3}, {"id2label": NAMED["id2label"]}])
+def test_a_prior_without_classes_takes_some(tmp_path, given):
+    sizes = {name: value for name, value in TINY_PRIOR.items() if name not in ("id2label", "label_shares")}
+    MaskGITForTimeSeriesGeneration(MaskGITConfig(tokenizer_config=TINY, **sizes)).save_pretrained(tmp_path)
+    model = AutoModel.from_pretrained(tmp_path, ignore_mismatched_sizes=True, **given)
+    assert model.config.label_shares == pytest.approx([1 / 3] * 3)
+    drawn = model.generate(60, num_steps=1, generator=seed(), return_labels=True).labels
+    assert set(drawn.tolist()) == {0, 1, 2}
+
+
+def test_a_prior_with_classes_can_do_without(prior, tmp_path):
+    prior.save_pretrained(tmp_path)
+    model = AutoModel.from_pretrained(tmp_path, ignore_mismatched_sizes=True, num_labels=0)
+    assert model.config.label_shares is None and model.config.id2label == {}
+    drawn = model.generate(4, num_steps=1, generator=seed(), return_labels=True)
+    assert drawn.labels.tolist() == [-1] * 4 and drawn.values.isfinite().all()
 
 
 def test_other_names_for_as_many_classes_keep_their_shares():

@@ -80,7 +80,9 @@ def parametrized():
     return layer
 
 
-@pytest.mark.parametrize("register", [f"register_{when}hook" for when in ("forward_", "forward_pre_", "full_backward_")])
+@pytest.mark.parametrize(
+    "register", [f"register_{when}hook" for when in ("forward_", "forward_pre_", "full_backward_")]
+)
 def test_a_module_with_a_hook_is_not_plain(register):
     assert is_plain(nn.Linear(3, 3), nn.Linear) and not is_plain(hooked(register), nn.Linear)
 

@@ -11,11 +11,10 @@ from transformers import Trainer, TrainingArguments
 
 from helpers.places import MODEL_CARDS, ROOT
 from helpers.tensors import assert_same
-from helpers.tiny import ANY_LENGTH, TINY, TINY_PRIOR
+from helpers.tiny import ANY_LENGTH, FROM_BASE, TINY, TINY_PRIOR
 from ncvqvae import MaskGITConfig, MaskGITForTimeSeriesGeneration, NCVQVAEConfig, NCVQVAEForPreTraining, load_series
 
 
-FROM_BASE = {"code_embedding": "geometry", "position_encoding": "rotary", "convolution_width": 3}
 STAGES = ("thesis' tokenizer", "base's tokenizer", "thesis' prior", "prior from the base")
 
 
@@ -138,7 +137,9 @@ def test_replicas_of_data_parallel_which_have_no_parameters_give_the_same_loss_a
     batch = {name: torch.stack([row[name] for row in rows(stage)]) for name in rows(stage)[0] if "values" in name}
     for train in (False, True):
         model, results = untrained(stage).train(train), []
-        for one in (*replicate(model, [0, 1]), model):
+        replicas = replicate(model, [0, 1])
+        assert not any(list(one.parameters()) for one in replicas)
+        for one in (*replicas, model):
             model.zero_grad()
             loss = one(**batch, generator=torch.Generator().manual_seed(3)).loss
             loss.backward()

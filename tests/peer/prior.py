@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import torch
 
-from helpers.tiny import ANY_LENGTH, TINY
+from helpers.tiny import ANY_LENGTH, FROM_BASE, TINY
 from ncvqvae import MaskGITConfig, MaskGITForTimeSeriesGeneration
 from ncvqvae.models import modeling_maskgit
 from ncvqvae.models.modeling_maskgit import MaskGITOutput
@@ -13,7 +13,6 @@ from peer.common import BATCH, CommonTests, ConfigTester, floats_tensor, ids_ten
 
 
 CLASSES = {"id2label": dict(enumerate("abcde"))}  # as many as tests take labels from
-FROM_BASE = {"code_embedding": "geometry", "position_encoding": "rotary", "convolution_width": 3}
 
 
 class PriorTester:

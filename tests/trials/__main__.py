@@ -1,6 +1,6 @@
 """All trials on the folders of checkpoints.
 
-    python -m trials FOLDER ... [--without-package]
+python -m trials FOLDER ... [--without-package]
 """
 
 import argparse

@@ -77,7 +77,11 @@ def modules_to_save_stand_in_the_place_of_each_module(folder: Path, load: Load, 
     expected, every = expected_of(model), adaptable(model)
     target = "label_embedding" if "label_embedding" in every else every[-1]
     norms = [name for name, one in model.named_modules() if "Norm" in type(one).__name__]
-    for saved in (around(model, target), [name for name in (*every, *norms) if name != target]):
+    leaves = [name for name in (*every, *norms) if name != target]
+    sequences = [name for name in layers(model, nn.Sequential) if not target.startswith(f"{name}.")]
+    for saved in (around(model, target), sequences, leaves):
+        if not saved:
+            continue
         fields = {"target_modules": [target], "modules_to_save": saved}
         unchanged = adapted(load(folder), **fields)
         for name, weight in unchanged.named_parameters():

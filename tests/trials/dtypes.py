@@ -28,6 +28,8 @@ def default(dtype: torch.dtype) -> Iterator[None]:
 def in_every_way(folder: Path, load: Load, dtype: torch.dtype) -> Iterator[nn.Module]:
     """A model that is cast, and what happens next happens under the same default."""
     yield load(folder, dtype=dtype)
+    if dtype == torch.float32:  # which all else has
+        return
     plain = load(folder)
     state = {name: one.clone() for name, one in plain.state_dict().items()}
     yield getattr(plain, DTYPES[dtype])()
@@ -65,7 +67,7 @@ def check_codes_and_series(model, reference, way: str):
         buffers = dict(getattr(kept, part).named_buffers())
         for name, found in getattr(stage1, part).named_buffers():
             assert found.dtype == torch.float32 and torch.equal(found, buffers[name]), f"{way}: {part}.{name}"
-    values = random_series(model, 32)
+    values = random_series(model, 16)
     encoded, codes = model.encode(values), reference.encode(values).codes
     assert torch.equal(encoded.codes, kept.quantizer(encoded.latents.float()).codes.view(codes.shape)), way
     assert (encoded.codes != codes).double().mean() <= 0.05 * (model.dtype.itemsize == 2), way

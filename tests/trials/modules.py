@@ -8,7 +8,16 @@ from accelerate import cpu_offload, disk_offload
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from .outputs import Load, assert_computes, assert_computes_another, expected_of, is_ours, layers, loss_of, random_series
+from .outputs import (
+    Load,
+    assert_computes,
+    assert_computes_another,
+    expected_of,
+    is_ours,
+    layers,
+    loss_of,
+    random_series,
+)
 
 
 def a_hook_on_each_module_is_called(folder: Path, load: Load, work: Path):

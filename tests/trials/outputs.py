@@ -35,7 +35,10 @@ def inputs(model) -> dict[str, Tensor]:
     """Those of `forward`, which masks in evaluation too: at random, but for a generator."""
     if not is_ours(model):  # ViTMAE
         pixels = torch.randn(4, 3, 16, 16, generator=seed(), dtype=torch.float32)
-        return {"pixel_values": pixels.to(model.dtype), "noise": torch.rand(4, 16, generator=seed(), dtype=torch.float32)}
+        return {
+            "pixel_values": pixels.to(model.dtype),
+            "noise": torch.rand(4, 16, generator=seed(), dtype=torch.float32),
+        }
     given = {"labels": torch.tensor([0, 1, 1, 0]), "generator": seed()} if is_prior(model) else {}
     return {"values": random_series(model), **given}
 
