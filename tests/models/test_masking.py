@@ -129,6 +129,18 @@ def test_decoding_hides_as_many_as_the_schedule_says_and_never_takes_a_code_back
     assert final.shape == (6, num_codes)
 
 
+def test_once_all_codes_are_decided_nothing_is_drawn_any_more(monkeypatch):
+    drawn, predicted = [], []
+    monkeypatch.setattr("ncvqvae.models.masking.draw", lambda *given: drawn.append(given) or draw(*given))
+
+    def predict(codes, masked, *_):
+        predicted.append(masked)
+        return torch.zeros(*masked.shape, 5)
+
+    decode_by_confidence(predict, torch.zeros(6, 3, 5), 50)
+    assert len(drawn) == len(predicted) + 1 < 50
+
+
 def test_decoding_in_one_step_draws_from_what_nothing_known_predicts(generator):
     logits = torch.tensor([0.1, 0.6, 0.3]).log().expand(4000, 10, 3)
     drawn = decode_by_confidence(None, logits, 1, generator=generator)
