@@ -1,6 +1,8 @@
 """Publishing: what is checked, what the card says, what would be sent, and over a loopback Hub what is."""
 
 import json
+import os
+import pickle
 import re
 import shlex
 import shutil
@@ -282,6 +284,18 @@ def linked(name):
     return edit
 
 
+def piped(name):
+    def edit(folder):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return edit
+
+
+def holding(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("change", "repo_id", "message"),
     [
@@ -320,6 +334,14 @@ def linked(name):
         (saying("notes.md", "see /Users/alice/notes"), "org/name", "says '/Users/alice/notes'"),
         (saying("samples.png", "/home/alice/series.csv"), "org/name", "samples.png says '/home/alice/series.csv'"),
         (linked("samples.png"), "org/name", "samples.png is a link"),
+        (piped("metrics.json"), "org/name", "metrics.json is a device or a pipe"),
+        (piped("bounds.py"), "org/name", "bounds.py is a device or a pipe"),
+        (holding("recipe.yaml", b""), "org/name", "recipe.yaml holds no keys and values"),
+        (holding("notes.md", b"\xff\xfe"), "org/name", "notes.md is not text"),
+        (holding("samples.png", pickle.dumps(1)), "org/name", "samples.png cannot be read (it is no picture)"),
+        (holding("metrics.json", b" " * 2**23), "org/name", "metrics.json has 8388608 bytes"),
+        (change("metrics.json", scores=[1]), "org/name", "metrics.json holds scores without names"),
+        (change("metrics.json", published="x", sizes=5), "org/name", "metrics.json holds what was not measured"),
         (linked("notes.md"), "org/name", "notes.md is a link"),
         (lambda folder: shutil.rmtree(folder), "org/name", "there is no folder"),
     ],

@@ -66,6 +66,14 @@ def test_the_same_seed_gives_the_same_mask_and_another_a_different_one():
     assert torch.equal(first, second) and not torch.equal(first, third)
 
 
+def test_what_pads_a_shorter_sample_is_never_masked_and_its_codes_are_masked_at_the_ratio_of_its_own_number():
+    valid = torch.arange(NUM_CODES).expand(20_000, -1) < 5
+    mask = training_mask(20_000, NUM_CODES, valid=valid)
+    assert not mask[~valid].any() and mask.any(1).all()
+    expected = training_mask(20_000, 5).float().mean()
+    assert mask[valid].float().mean().item() == pytest.approx(expected.item(), abs=0.01)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_a_code_is_drawn_at_its_probability_and_one_of_probability_zero_never(temperature, generator):
     probabilities = torch.tensor([0.0, 0.1, 0.0, 0.6, 0.3, 0.0])
@@ -119,6 +127,18 @@ def test_decoding_hides_as_many_as_the_schedule_says_and_never_takes_a_code_back
         assert later_known[known].all()
         assert torch.equal(codes[known], later_codes[known])
     assert final.shape == (6, num_codes)
+
+
+def test_once_all_codes_are_decided_nothing_is_drawn_any_more(monkeypatch):
+    drawn, predicted = [], []
+    monkeypatch.setattr("ncvqvae.models.masking.draw", lambda *given: drawn.append(given) or draw(*given))
+
+    def predict(codes, masked, *_):
+        predicted.append(masked)
+        return torch.zeros(*masked.shape, 5)
+
+    decode_by_confidence(predict, torch.zeros(6, 3, 5), 50)
+    assert len(drawn) == len(predicted) + 1 < 50
 
 
 def test_decoding_in_one_step_draws_from_what_nothing_known_predicts(generator):

@@ -49,6 +49,7 @@ def test_float64_series_that_are_scaled_by_themselves_keep_their_digits():
     made, encoded = model.reconstruct(FAR + WAVES), model.encode(FAR + WAVES)
     assert made.dtype == encoded.moments.dtype == torch.float64
     torch.testing.assert_close(encoded.moments[0], FAR + WAVES.mean(-1, keepdim=True), atol=1e-5, rtol=0)
+    torch.testing.assert_close(encoded.moments[1], WAVES.std(-1, keepdim=True, correction=0), atol=1e-5, rtol=0)
     torch.testing.assert_close(made - FAR, model.reconstruct(WAVES), atol=1e-3, rtol=0)
     given = model.reconstruct(FAR + WAVES, mean=FAR, std=SPREAD)
     torch.testing.assert_close(given - FAR, model.reconstruct(WAVES, mean=0.0, std=SPREAD), atol=1e-3, rtol=0)

@@ -150,6 +150,31 @@ def test_a_file_of_terabytes_is_not_read(saved, name):
     assert time.perf_counter() - start < 5
 
 
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("weight.exp_avg", torch.zeros(1)),
+        ("weight.exp_avg", torch.zeros(2, 3, dtype=torch.float64)),
+        ("weight.step", torch.zeros(3)),
+        ("other.exp_avg", torch.zeros(2, 3)),
+        ("weight.other", torch.zeros(2, 3)),
+        ("weight", torch.zeros(2, 3)),
+    ],
+)
+def test_averages_of_another_shape_or_kind_or_of_no_parameter_are_damaged(saved, name, tensor, caplog):
+    folder = saved.checkpoints.folder / "checkpoint-10"
+    save_file(load_file(folder / "optimizer.safetensors") | {name: tensor}, folder / "optimizer.safetensors")
+    seal(folder)
+    assert Training(saved.checkpoints.folder, seed=2).load()[0] == 5
+    assert name.split(".")[-1] in caplog.records[0].getMessage()
+
+
+def test_the_last_ones_are_kept(saved):
+    for step in (15, 20):
+        saved.checkpoints.save(step, HISTORY)
+    assert [path.name for path in saved.checkpoints.whole()] == ["checkpoint-10", "checkpoint-15", "checkpoint-20"]
+
+
 @pytest.mark.parametrize("lost", ["step", "exp_avg", "exp_avg_sq"])
 def test_averages_of_which_some_are_missing_are_damaged(saved, lost):
     folder = saved.checkpoints.folder / "checkpoint-10"

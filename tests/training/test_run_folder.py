@@ -85,6 +85,16 @@ def test_a_note_of_terabytes_is_not_read(tmp_path):
         note_run(tmp_path, {"seed": 1}, resume=True)
 
 
+def test_the_folder_of_a_stage_is_no_link_to_the_checkpoints_of_another_run(tmp_path):
+    (tmp_path / "other" / "checkpoint-5").mkdir(parents=True)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "prior").symlink_to(tmp_path / "other")
+    for resume in (False, True):
+        with pytest.raises(ValueError, match="prior is a link, not a folder"):
+            note_run(tmp_path / "work", {"seed": 1}, resume)
+    assert (tmp_path / "other" / "checkpoint-5").exists()
+
+
 def test_links_in_a_work_folder_are_deleted_and_what_they_lead_to_is_not(tmp_path):
     kept, work = tmp_path / "kept", tmp_path / "work"
     kept.mkdir()

@@ -2,7 +2,6 @@
 
 import contextvars
 import ctypes
-import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -50,12 +49,7 @@ def within(seconds: float, function: Callable[[], Any]) -> Any:
 
 def number(name: str, value: Any, least: float, most: float, whole: bool = False) -> Any:
     """A number that a visitor gave. Raises `ValueError` for another, and for what is none."""
-    fits = (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and least <= value <= most
-    )
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most  # no NaN does
     if not fits or (whole and value != int(value)):
         found = "nothing" if value is None else repr(value)[:40]
         raise ValueError(f"{name} is a {'whole ' * whole}number from {least} to {most}, found {found}")

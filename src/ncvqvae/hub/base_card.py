@@ -1,6 +1,5 @@
 """The card of a tokenizer for all series. Every figure comes from `metrics.json` and `pretraining.json`."""
 
-import json
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -11,6 +10,7 @@ from huggingface_hub import ModelCardData
 from ..evaluation.zero_shot import LEGEND, SEEN, ZeroShot, zero_shot_table
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
+from ..models.integrity import read_json
 from .origin import archive_datasets
 
 
@@ -51,7 +51,7 @@ def render_base_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAE
         if not (folder / name).is_file():
             command = f"ncvqvae evaluate {folder} --out {folder}" if name == FILES[0] else "ncvqvae pretrain"
             raise ValueError(f"{folder} lacks {name}, which the card is made from; {command} writes it")
-    metrics, pretraining = (json.loads((folder / name).read_text()) for name in FILES[:2])
+    metrics, pretraining = (read_json(folder / name) for name in FILES[:2])
     notes, prior = folder / "notes.md", ""
     if isinstance(config, MaskGITConfig):
         example = next(iter(config.id2label.values()))
@@ -92,7 +92,7 @@ def render_base_card(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAE
 
 def check_base_card(card: str, folder: Path) -> None:
     """Raises `ValueError` for an edited card that lacks a table of the folder's figures, or of what it has seen."""
-    metrics, pretraining = (json.loads((folder / name).read_text()) for name in FILES[:2])
+    metrics, pretraining = (read_json(folder / name) for name in FILES[:2])
     tables = {
         "metrics.json": zero_shot_table([ZeroShot(**row) for row in metrics["zero_shot"]]),
         SEEN: _seen(pretraining["sets"]),

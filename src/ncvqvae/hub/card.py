@@ -1,6 +1,5 @@
 """Model cards. Every figure comes from the `metrics.json` of `ncvqvae evaluate`; nobody types one."""
 
-import json
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -13,6 +12,7 @@ from ..evaluation.report import headline_table, headlines, legend, verdicts
 from ..inference import BASE
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
+from ..models.integrity import read_json
 from ..runtime import one_line
 from .base_card import check_base_card, is_base, render_base_card
 from .origin import FEATURES, again, hub_datasets, origin_fields
@@ -47,7 +47,12 @@ def card_of(folder: Path, repo_id: str, config: MaskGITConfig | NCVQVAEConfig) -
     Raises:
         ValueError: for a folder that no card can be made from, or an edited card that contradicts the folder.
     """
-    file, text = folder / "README.md", render_card(folder, repo_id, config)
+    file = folder / "README.md"
+    try:
+        text = render_card(folder, repo_id, config)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        reason = f"{folder}/metrics.json holds what was not measured ({type(error).__name__}: {one_line(error)})"
+        raise ValueError(f"{reason}; {again(folder, config)}") from None
     found = file.read_text() if file.is_file() else None
     if found is None or is_written(found):
         return text, False
@@ -137,18 +142,18 @@ def read_metrics(folder: Path, config: MaskGITConfig | NCVQVAEConfig | None = No
         ValueError: for one that `ncvqvae evaluate` did not write.
     """
     file = folder / "metrics.json"
+    if not file.exists():
+        raise ValueError(f"{folder} lacks metrics.json, which the card is made from; {again(folder, config)}")
     try:
-        metrics = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise ValueError(
-            f"{folder} lacks metrics.json, which the card is made from; {again(folder, config)}"
-        ) from None
+        metrics = read_json(file)
     except ValueError as error:
-        raise ValueError(f"{file} is not JSON ({error}); {again(folder, config)}") from None
+        raise ValueError(f"{error}, or {again(folder, config)}") from None
     needed = NEEDED_OF_BASE if config is not None and is_base(config) else NEEDED
-    missing = [name for name in needed if not isinstance(metrics, dict) or name not in metrics]
+    missing = [name for name in needed if name not in metrics]
     if missing:
         raise ValueError(f"{file} lacks {missing[0]!r}; {again(folder, config)}")
+    if not isinstance(metrics.get("scores", {}), dict):
+        raise ValueError(f"{file} holds scores without names; {again(folder, config)}")
     return metrics
 
 
@@ -229,4 +234,7 @@ def _check_folder(folder: Path, config: MaskGITConfig) -> dict:
 
 
 def _recipe(folder: Path) -> dict:
-    return yaml.safe_load((folder / "recipe.yaml").read_text())
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    if not isinstance(recipe, dict):
+        raise ValueError(f"{folder}/recipe.yaml holds no keys and values; train it again, or copy recipe.yaml there")
+    return recipe

@@ -12,8 +12,9 @@ import yaml
 from transformers.dynamic_module_utils import get_relative_imports
 
 from ..evaluation.provenance import file_digests
+from ..evaluation.zero_shot import SEEN
 from ..inference import check_finite, load_checkpoint
-from ..models.integrity import sha256
+from ..models.integrity import read_text, sha256
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.pipeline import CUSTOM_PIPELINES
@@ -21,12 +22,13 @@ from ..runtime import digest, one_line
 from .base_card import is_base
 from .card import read_metrics
 from .origin import again
-from .upload import Files
+from .upload import CARD, Files
 
 
 PACKAGE_FOLDER = Path(__file__).parents[1]
 TEXTS = (".json", ".yaml", ".md", ".txt")
 DATA = (".json", ".yaml")
+READ = ("metrics.json", SEEN, "recipe.yaml", "notes.md", CARD)  # what a card is made from
 MOST_HEAD = 2**20  # bytes at the beginning of weights or a picture that are looked at
 # A folder of a person, anywhere in a text; and a value that is a path from the root of a machine.
 HOMES = re.compile(r"(?<![\w.])(?:/home/|/Users/|/root/|[A-Za-z]:[\\/]+Users[\\/]+)[^\s\"'`,;)]*")
@@ -46,6 +48,9 @@ def check_checkpoint(folder: Path) -> MaskGITForTimeSeriesGeneration | NCVQVAEMo
         if not (folder / name).is_file():
             remedy = "save it again, in one file" if name.endswith("tensors") else "copy the folder again, or train it"
             raise ValueError(f"{folder} lacks {name}, and nobody could check its weights; {remedy}")
+    for path in sorted(folder.iterdir()):  # a pipe would never be read to its end, nor a device
+        if path.name in READ or path.suffix == ".py":
+            read_text(path)
     _check_code(folder, getattr(model.config, "auto_map", None) or {})
     generator = torch.Generator(model.device).manual_seed(0)
     made = []
@@ -118,7 +123,10 @@ def _text(name: str, content: Path | bytes) -> tuple[str, str]:
     if suffix in TEXTS:
         return content.read_text(encoding="utf-8"), suffix
     with open(content, "rb") as file:
-        return file.read(MOST_HEAD).decode("latin-1"), suffix
+        head = file.read(MOST_HEAD)
+    if suffix == ".png" and not head.startswith(b"\x89PNG"):
+        raise ValueError("it is no picture")
+    return head.decode("latin-1"), suffix
 
 
 def _private(text: str, suffix: str) -> Iterator[str]:

@@ -150,7 +150,8 @@ def note_run(folder: Path, facts: dict, resume: bool, overwrite: bool = False) -
 
     Raises:
         ValueError: for resuming a run with other facts, the first of which is named, or, unless it may `overwrite` it,
-            where facts["output"], see `Run`, names a folder with the finished checkpoint of another run.
+            where facts["output"], see `Run`, names a folder with the finished checkpoint of another run; for the
+            folder of a stage that is a link, which may lead to the checkpoints of another run.
     """
     file, facts = folder / RUN, json.loads(json.dumps(facts))
     with process_state().main_process_first():
@@ -158,6 +159,8 @@ def note_run(folder: Path, facts: dict, resume: bool, overwrite: bool = False) -
             return
         # Only those in this run's own folders: folders of other runs may lie below.
         places = [folder, *(folder / stage for stage in ("tokenizer", "decoder", "prior"))]
+        if links := [place for place in places[1:] if place.is_symlink()]:
+            raise ValueError(f"{links[0]} is a link, not a folder; move there what it leads to")
         checkpoints = [path for place in places for path in place.glob("*checkpoint-*") if path.is_dir()]
         if resume and checkpoints and not file.is_file():
             raise ValueError(f"cannot resume: {file}, which says what the checkpoints belong to, is missing")
