@@ -42,11 +42,12 @@ def test_features_keep_scikit_learns_contract(estimator, check, monkeypatch):
 
 
 def test_features_are_those_of_embed_in_pipelines_pickles_and_clones(base):
-    values = torch.randn(6, 2, 40)
+    values = torch.randn(6, 2, 40) * torch.tensor([1.0, 8.0])[:, None] + torch.arange(6.0)[:, None, None]
     features = TimeSeriesFeatures(base).fit(values.numpy())
-    expected = load_checkpoint(base).embed(values).detach()
+    mean, deviation = values.mean((0, 2)), values.std((0, 2), correction=0)
+    expected = load_checkpoint(base).embed(values, mean, deviation).detach()
     np.testing.assert_allclose(features.transform(values.numpy()), expected, rtol=1e-3, atol=1e-3)
-    assert len(pickle.dumps(features)) < 1000
+    assert len(pickle.dumps(features)) < 2000
     again = pickle.loads(pickle.dumps(features)).transform(values.numpy())
     np.testing.assert_array_equal(again, features.transform(values.numpy()))
     assert clone(features).get_params() == {"checkpoint": base} and not hasattr(clone(features), "series_shape_")
@@ -54,6 +55,13 @@ def test_features_are_those_of_embed_in_pipelines_pickles_and_clones(base):
         features.transform(values[..., :30].numpy())
     with pytest.raises(ValueError, match="NaN"):
         features.transform(np.full((1, 2, 40), np.nan))
+
+
+def test_level_and_amplitude_of_a_series_count(base):
+    series = np.sin(np.arange(40) / 3)
+    same = np.stack([series, 5 * series, series + 5])
+    features = TimeSeriesFeatures(base).fit(same).transform(same)
+    assert min(np.abs(features[0] - other).mean() for other in features[1:]) > 1e-2
 
 
 def test_a_pipeline_learns_classes_from_the_features(base):

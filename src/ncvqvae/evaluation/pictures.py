@@ -26,7 +26,7 @@ CAPTIONS = {
 # How to read them.
 READ = {
     "samples.png": "Each line is a series.",
-    "spectrograms.png": "They should look alike. In their difference, red is too much power of generated series, blue too little.",
+    "spectrograms.png": "They should be alike. Where the difference is red, generated series have too much power.",
     "features.png": "A point is a series. Generated ones should lie among test series, and leave none of these alone.",
     "nearest.png": "Generated series should not be nearer to training series than test series are.",
     "codes.png": "The bars of a code should be about as high.",

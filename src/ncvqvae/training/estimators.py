@@ -30,10 +30,11 @@ def _loaded(checkpoint: str) -> Any:
 
 
 class TimeSeriesFeatures(TransformerMixin, BaseEstimator):
-    """Features of series by `embed` of a checkpoint, as a transformer. It learns nothing from the series of `fit`.
+    """Features of series by `embed` of a checkpoint, as a transformer. `fit` learns units: what scales each channel.
 
-    Series are `(series, length)` or `(series, channels, length)`, without NaN: fill gaps by `impute`. Series of fewer
-    than 8 samples are stretched to 8 by straight lines, and a constant series counts as zeros. Scale each feature
+    Series are `(series, length)` or `(series, channels, length)`, without NaN: fill gaps by `impute`. A checkpoint for
+    all series sees them scaled by the mean and the deviation of each channel over all series of `fit`, so that level
+    and amplitude of a series count. Series of fewer than 8 samples are stretched to 8 by straight lines. Scale each feature
     before a classifier: `make_pipeline(TimeSeriesFeatures(), StandardScaler(), RidgeClassifierCV())`.
 
     Args:
@@ -45,9 +46,12 @@ class TimeSeriesFeatures(TransformerMixin, BaseEstimator):
         self.checkpoint = checkpoint
 
     def fit(self, X: Any, y: Any = None) -> "TimeSeriesFeatures":
-        """Checks the series and notes their shape."""
+        """Checks the series, and notes their shape and the mean and deviation of each channel."""
         X = validate_data(self, X, **NUMBERS)
         self.series_shape_ = X.shape[1:]
+        channels = X.reshape(len(X), -1, X.shape[-1]).astype(np.float64)
+        self.mean_, deviation = channels.mean((0, 2)), channels.std((0, 2))
+        self.deviation_ = np.where(deviation == 0, 1.0, deviation)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -65,14 +69,9 @@ class TimeSeriesFeatures(TransformerMixin, BaseEstimator):
             values = torch.from_numpy(np.stack([fill_series(one, None, LEAST) for one in values.numpy()]))
         moments: tuple[torch.Tensor, ...] = ()
         if getattr(model, "tokenizer", model).config.scale_each:
-            deviation = values.std(-1, correction=0)
-            moments = values.mean(-1), deviation.masked_fill(deviation == 0, 1)
-
-        def embed(rows: torch.Tensor) -> torch.Tensor:
-            own = [moment[rows.to(moment.device)].to(model.device) for moment in moments]
-            return model.embed(values[rows.cpu()].to(model.device), *own)
-
-        return in_batches(embed, torch.arange(len(values)), model.device).numpy().astype(np.float32)
+            moments = tuple(torch.from_numpy(moment).to(model.device) for moment in (self.mean_, self.deviation_))
+        features = in_batches(lambda batch: model.embed(batch, *moments), values, model.device)
+        return features.numpy().astype(np.float32)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
