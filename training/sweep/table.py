@@ -27,6 +27,7 @@ COLUMNS = [
     ("cas_fcn", "CAS", ".1%", False),
     ("gain_fcn", "gain", "+.1%", False),
     ("gain_minirocket", "gain of MiniROCKET", "+.1%", False),
+    ("gain_embed", "gain of a linear model on `embed`", "+.1%", False),
     ("svm", "SVM", ".1%", False),
     ("knn", "5-NN", ".1%", False),
     ("logistic_regression", "strong probe", ".1%", False),
@@ -98,6 +99,9 @@ def _published_rows(dataset: str, here: dict[str, list], published: dict, column
         {key: [first[key][kind], 0] for key, *_ in columns if kind in first.get(key, {})}
         for kind in ("real", "warped")
     )
+    # Those that classifiers gain by are jittered too.
+    rivals = {key: key.replace("gain", "rival") for key, *_ in columns if key.startswith("gain_")}
+    warped |= {key: [first[rival]["mean"], 0] for key, rival in rivals.items() if rival in first}
     if "real_fcn" in first:
         floor["cas_fcn"] = [np.mean([run["real_fcn"]["mean"] for runs in here.values() for run in runs]), 0]
     thesis, peer = published["thesis"].get(dataset, {}), published["timevqvae"].get(dataset, {})

@@ -34,7 +34,7 @@ class TimeSeriesFeatures(TransformerMixin, BaseEstimator):
 
     Series are `(series, length)` or `(series, channels, length)`, without NaN: fill gaps by `impute`. A checkpoint for
     all series sees them scaled by the mean and the deviation of each channel over all series of `fit`, so that level
-    and amplitude of a series count. Series of fewer than 8 samples are stretched to 8 by straight lines. Scale each feature
+    and amplitude of a series count. Fewer than 8 samples are stretched to 8 by straight lines. Scale each feature
     before a classifier: `make_pipeline(TimeSeriesFeatures(), StandardScaler(), RidgeClassifierCV())`.
 
     Args:
