@@ -40,7 +40,7 @@ test-peer: setup
 # each has PyTorch as PyPI has it, 5 GB with CUDA. Then, with PEFT, what people do with any model.
 test-lowest: .venv-lowest .venv-newest
 
-FOR_TRIALS = "accelerate>=1.15,<2" "peft>=0.17,<1"
+FOR_TRIALS = "accelerate>=1.15,<2" "peft>=0.20,<1"
 .venv-lowest: RESOLUTION = lowest-direct
 .venv-newest: RESOLUTION = highest
 .venv-lowest .venv-newest:

@@ -7,6 +7,7 @@ QUANTIZER = "models/test_vector_quantizer.py"
 SCALER = "models/test_scaler.py"
 ANY_LENGTH = "models/test_any_length.py"
 LABELS = "models/test_class_labels.py"
+TRIALS = "models/test_trials.py"
 METRICS = "evaluation/test_metrics.py"
 COPIES = "evaluation/test_memorisation.py"
 RESUME = "training/test_checkpoints.py"
@@ -88,8 +89,23 @@ MUTANTS = [
     ("models/class_labels.py", "by_index or namesake in (None, label)", "True", LABELS),
     ("models/class_labels.py", 'labels == "null" and "null" not in config.label2id', 'labels == "null"', LABELS),
     ("models/class_labels.py", "num_samples < 1", "num_samples < 0", LABELS),
+<<<<<<< HEAD
     ("models/class_labels.py", "num_samples not in (None, len(labels))", "False", PRIOR),
     ("models/class_labels.py", "torch.multinomial(shares,", "torch.multinomial(shares * 0 + 1,", PRIOR),
+=======
+    ("models/class_labels.py", "num_samples not in (None, len(labels))", "False", LABELS),
+    ("models/class_labels.py", "torch.multinomial(shares,", "torch.multinomial(shares * 0 + 1,", LABELS),
+    # what people do with any model
+    ("models/cpu_kernels.py", "if is_plain(norm, RMSNorm) and is_plain(linear, nn.Linear):", "if True:", TRIALS),
+    ("models/plain.py", "    if is_plain(embedding, nn.Embedding):", "    if True:", TRIALS),
+    ("models/plain.py", "any(hooks) or", "", TRIALS),
+    ("models/plain.py", '"forward" in vars(module)', "False", TRIALS),
+    ("models/plain.py", "type(module) is not kind", "False", TRIALS),
+    ("models/modeling_maskgit.py", "if is_plain(self):", "if True:", TRIALS),
+    ("models/precision.py", "result.dtype == tensor.dtype else", "True else", TRIALS),
+    ("models/precision.py", "bfloat16 and not as_it_is", "bfloat16", TRIALS),
+    ("models/likelihood.py", "masked.shape, **numbers", "masked.shape, device=self.device", TRIALS),
+>>>>>>> peer18
     # metrics
     ("evaluation/metrics.py", "trace - 2 * overlap", "trace - overlap", METRICS),
     ("evaluation/metrics.py", "(means[0] - means[1]).square().sum() + trace", "trace", METRICS),
