@@ -89,12 +89,8 @@ MUTANTS = [
     ("models/class_labels.py", "by_index or namesake in (None, label)", "True", LABELS),
     ("models/class_labels.py", 'labels == "null" and "null" not in config.label2id', 'labels == "null"', LABELS),
     ("models/class_labels.py", "num_samples < 1", "num_samples < 0", LABELS),
-<<<<<<< HEAD
     ("models/class_labels.py", "num_samples not in (None, len(labels))", "False", PRIOR),
     ("models/class_labels.py", "torch.multinomial(shares,", "torch.multinomial(shares * 0 + 1,", PRIOR),
-=======
-    ("models/class_labels.py", "num_samples not in (None, len(labels))", "False", LABELS),
-    ("models/class_labels.py", "torch.multinomial(shares,", "torch.multinomial(shares * 0 + 1,", LABELS),
     # what people do with any model
     ("models/cpu_kernels.py", "if is_plain(norm, RMSNorm) and is_plain(linear, nn.Linear):", "if True:", TRIALS),
     ("models/plain.py", "    if is_plain(embedding, nn.Embedding):", "    if True:", TRIALS),
@@ -105,7 +101,6 @@ MUTANTS = [
     ("models/precision.py", "result.dtype == tensor.dtype else", "True else", TRIALS),
     ("models/precision.py", "bfloat16 and not as_it_is", "bfloat16", TRIALS),
     ("models/likelihood.py", "masked.shape, **numbers", "masked.shape, device=self.device", TRIALS),
->>>>>>> peer18
     # metrics
     ("evaluation/metrics.py", "trace - 2 * overlap", "trace - overlap", METRICS),
     ("evaluation/metrics.py", "(means[0] - means[1]).square().sum() + trace", "trace", METRICS),
