@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_SHOWN = 600  # characters of an error
+MOST_PARTS = 100_000  # values in a YAML text
 # Parameters of mallopt(3), as malloc.h numbers them.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
 
@@ -119,6 +120,23 @@ def print_failure(line: str) -> None:
     if not is_first_process():
         time.sleep(3 + int(os.environ.get("LOCAL_RANK", "0")))
     print(line, file=sys.stderr, flush=True)
+
+
+def load_yaml(text: str) -> Any:
+    """What a YAML text says. Raises `yaml.YAMLError` also for one that says without end the same, by its aliases."""
+    import yaml
+
+    found = yaml.safe_load(text)
+    waiting, number = [found], 0
+    while waiting:
+        part, number = waiting.pop(), number + 1
+        if number > MOST_PARTS:
+            raise yaml.YAMLError(f"it holds more than {MOST_PARTS} values")
+        if isinstance(part, dict):
+            waiting += [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple | set):
+            waiting += part
+    return found
 
 
 @contextlib.contextmanager

@@ -284,6 +284,12 @@ def linked(name):
     return edit
 
 
+# Lists of lists, each of ten times the one before.
+ALIASES = b"a0: &a0 [x, x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 9)
+)
+
+
 def piped(name):
     def edit(folder):
         (folder / name).unlink()
@@ -336,6 +342,14 @@ def holding(name, content):
         (linked("samples.png"), "org/name", "samples.png is a link"),
         (piped("metrics.json"), "org/name", "metrics.json is a device or a pipe"),
         (piped("bounds.py"), "org/name", "bounds.py is a device or a pipe"),
+        (change("config.json", auto_map="x"), "org/name", "config.json has no auto_map"),
+        (
+            change("config.json", auto_map={"AutoConfig": 5, "AutoModel": [1]}),
+            "org/name",
+            "config.json has no auto_map",
+        ),
+        (holding("recipe.yaml", ALIASES), "org/name", "recipe.yaml is not YAML (it holds more than 100000 values)"),
+        (holding("recipe.yaml", b"a: &a [*a]"), "org/name", "recipe.yaml is not YAML"),
         (holding("recipe.yaml", b""), "org/name", "recipe.yaml holds no keys and values"),
         (holding("notes.md", b"\xff\xfe"), "org/name", "notes.md is not text"),
         (holding("samples.png", pickle.dumps(1)), "org/name", "samples.png cannot be read (it is no picture)"),

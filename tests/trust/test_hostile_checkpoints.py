@@ -91,7 +91,7 @@ def test_what_is_no_file_of_the_folder_is_never_read(folder, refused, name, dama
     [
         ("[1]", "holds a list where an object belongs"),
         ("", "is not JSON"),
-        (b"\xff\xfe\x00", "is not JSON"),
+        (b"\xff\xfe\x00", "is not text"),
         ('{"a":' * 100_000 + "1" + "}" * 100_000, "is not JSON"),
         ("3", "holds a int"),
         (b" " * (2**22 + 1), "more than any of ours"),

@@ -96,7 +96,24 @@ def test_whatever_a_library_raises_names_the_checkpoint(checkpoint, monkeypatch)
         load_checkpoint(checkpoint)
 
 
-def test_a_damaged_recipe_is_named(checkpoint, tmp_path, capsys):
-    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+ALIASES = "prior:\n  a0: &a0 {x: 1}\n" + "".join(
+    f"  a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}, z: *a{n - 1}}}\n" for n in range(1, 30)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"\xff\xfe\x00", "is not YAML"),
+        (ALIASES.encode(), "is not YAML: it holds more than 100000 values"),
+        (b"tokenizer: &a {b: *a}", "is not YAML: it holds more than 100000 values"),
+        (b"seed: " + b"9" * 5000, "is not YAML"),
+        (b"seed: !!python/object/apply:os.getcwd []", "is not YAML"),
+        (b"#" * 2**21, "has 2097152 bytes, more than any recipe"),
+    ],
+)
+def test_a_damaged_recipe_is_named(text, message, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_bytes(text)
     assert main(["train", "GunPoint", "--recipe", str(tmp_path / "mine.yaml")]) == 2
-    assert "mine.yaml is not YAML" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"mine.yaml {message}" in line

@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 
-from ..models.integrity import CONFIG, read_json
+from ..models.integrity import CONFIG, read_json, read_text
+from ..runtime import load_yaml
 
 
 JUDGED_BY = {
@@ -33,6 +34,7 @@ OWN_UNITS = "Series are compared as the checkpoint's scaler scales them: trainin
 
 # Of a configuration, what changes without the model: the version that wrote it, the code beside it, where it was.
 NO_SETTINGS = ("transformers_version", "auto_map", "custom_pipelines", "_name_or_path")
+RECIPE = "recipe.yaml"
 OF_THE_PRIOR = ("prior", "code_temperature", "choose_sampling")  # how keys of a recipe begin
 
 
@@ -47,12 +49,7 @@ def file_digests(folder: Path, of_tokenizer: bool = False) -> dict[str, str | No
         ValueError: for a configuration or a recipe that cannot be read.
     """
     config = read_json(folder / CONFIG) if (folder / CONFIG).exists() else None
-    try:
-        recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        recipe = None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{folder / 'recipe.yaml'} is not YAML ({' '.join(str(error).split())})") from None
+    recipe = read_recipe(folder) if (folder / RECIPE).exists() else None
     if of_tokenizer and config is not None:
         config = config.get("tokenizer_config", config)
     if isinstance(recipe, dict):
@@ -60,6 +57,14 @@ def file_digests(folder: Path, of_tokenizer: bool = False) -> dict[str, str | No
         recipe = {key: value for key, value in recipe.items() if not str(key).startswith(left_out)}
         recipe["start"] = Path(str(recipe.get("start"))).name
     return {"config_sha256": _digest(_settings(config)), "recipe_sha256": _digest(recipe)}
+
+
+def read_recipe(folder: Path) -> Any:
+    """What `recipe.yaml` of a checkpoint says. Raises `ValueError` for one that cannot be read."""
+    try:
+        return load_yaml(read_text(folder / RECIPE))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{folder / RECIPE} is not YAML ({' '.join(str(error).split())})") from None
 
 
 def _settings(config: Any) -> Any:

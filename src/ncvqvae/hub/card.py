@@ -7,7 +7,7 @@ from string import Template
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from ..evaluation.provenance import reproduction
+from ..evaluation.provenance import read_recipe, reproduction
 from ..evaluation.report import headline_table, headlines, legend, verdicts
 from ..inference import BASE
 from ..models.configuration_maskgit import MaskGITConfig
@@ -234,7 +234,7 @@ def _check_folder(folder: Path, config: MaskGITConfig) -> dict:
 
 
 def _recipe(folder: Path) -> dict:
-    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    recipe = read_recipe(folder)
     if not isinstance(recipe, dict):
         raise ValueError(f"{folder}/recipe.yaml holds no keys and values; train it again, or copy recipe.yaml there")
     return recipe

@@ -18,7 +18,7 @@ from ..models.integrity import read_text, sha256
 from ..models.modeling_maskgit import MaskGITForTimeSeriesGeneration
 from ..models.modeling_ncvqvae import NCVQVAEModel
 from ..models.pipeline import CUSTOM_PIPELINES
-from ..runtime import digest, one_line
+from ..runtime import digest, load_yaml, one_line
 from .base_card import is_base
 from .card import read_metrics
 from .origin import again
@@ -78,7 +78,7 @@ def check_measured(folder: Path, model: MaskGITForTimeSeriesGeneration | NCVQVAE
             raise ValueError(f"{reason}; {again(folder, model.config)}")
 
 
-def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
+def _check_code(folder: Path, auto_map: Any) -> None:
     """Raises `ValueError` unless the folder holds this package's code, whole and unchanged: strangers run it."""
     remedy = f"write the code of this version there with python -m ncvqvae.hub.refresh {folder}"
     for file in sorted(folder.glob("*.py")):
@@ -87,7 +87,8 @@ def _check_code(folder: Path, auto_map: dict[str, str]) -> None:
             raise ValueError(f"{file} is not part of ncvqvae: remove it")
         if file.read_bytes() != ours.read_bytes():
             raise ValueError(f"{file} differs from the installed ncvqvae; {remedy}")
-    if not {"AutoConfig", "AutoModel"} <= auto_map.keys():
+    named = isinstance(auto_map, dict) and all(isinstance(target, str) for target in auto_map.values())
+    if not named or not {"AutoConfig", "AutoModel"} <= auto_map.keys():
         raise ValueError(f"{folder}/config.json has no auto_map that says which code loads it; {remedy}")
     pipelines = json.loads((folder / "config.json").read_text()).get("custom_pipelines", {})
     if pipelines not in ({}, CUSTOM_PIPELINES):  # it may name code of another repository
@@ -137,7 +138,7 @@ def _private(text: str, suffix: str) -> Iterator[str]:
         yield home
     if suffix not in DATA:
         return
-    for value in _strings(json.loads(text) if suffix == ".json" else yaml.safe_load(text)):
+    for value in _strings(json.loads(text) if suffix == ".json" else load_yaml(text)):
         yield from ABSOLUTE.findall(value)
         yield from [word for word in value.split() if user and user in re.split(r"[/\\]", word)[:-1]]
 

@@ -222,9 +222,10 @@ def _check_sampling(name: str, value: Any, shown: str) -> None:
     if name == "num_steps" and not isinstance(value, Integral):
         raise ValueError(f"{shown} must be a whole number, found {value!r}")
     if name.endswith(("temperature", "scale")):
-        if not (isinstance(value, Real) and -math.inf < value < math.inf):  # of any size, which floats are not
+        size: Any = abs(value) if isinstance(value, Real) else math.nan
+        if not size < math.inf:
             raise ValueError(f"{shown} must be a finite number, found {value!r}")
-        if abs(value) > MOST_SETTING:
+        if size > MOST_SETTING:
             raise ValueError(f"{shown} must lie within {MOST_SETTING:g} of 0, found {value}")
     fits, wanted = {
         "num_steps": (lambda: value >= 1, "at least 1"),

@@ -18,7 +18,7 @@ from huggingface_hub.errors import StrictDataclassError
 from ..data.mixture import MixtureSettings
 from ..models.configuration_maskgit import MaskGITConfig
 from ..models.configuration_ncvqvae import NCVQVAEConfig
-from ..runtime import one_line
+from ..runtime import load_yaml, one_line
 from .augmentations import check_views, spread_of
 from .settings import TrainingSettings
 
@@ -28,6 +28,7 @@ FROM_DATA = {
     *("num_channels", "length", "mean", "std", "dataset_name"),
     *("tokenizer_config", "id2label", "label2id", "label_shares", "sets"),
 }
+MOST_BYTES = 2**20  # of a recipe
 MOST_SEED = 2**32 - 1  # of NumPy and scikit-learn
 
 
@@ -145,9 +146,11 @@ def load_recipe(recipe: str | Path | None = None, overrides: Sequence[str] = ())
     data: Any = {}
     if recipe is not None:
         path = find_recipe(recipe)
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"{path} has {path.stat().st_size} bytes, more than any recipe")
         try:
-            data = yaml.safe_load(path.read_text()) or {}
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            data = load_yaml(path.read_text()) or {}
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not YAML: {one_line(error)}") from None
         if not isinstance(data, dict):
             raise ValueError(f"{path} must hold keys and values, found {type(data).__name__}")
