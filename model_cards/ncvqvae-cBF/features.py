@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .folded_encoder_decoder import FoldedEncoder
 from .precision import at_least_float32
-from .time_frequency import TimeFrequency
+from .time_frequency import TimeFrequency, Wavelets
 
 
 SCALES = (1, 3, 8)  # samples that are averaged into one, so that the encoder sees patterns of every duration
@@ -23,7 +23,7 @@ def pooled(hidden: Tensor, num_intervals: int) -> Tensor:
 
 
 def multiscale_features(
-    working: Tensor, time_frequency: TimeFrequency, encoder: FoldedEncoder, dtype: torch.dtype
+    working: Tensor, time_frequency: TimeFrequency | Wavelets, encoder: FoldedEncoder, dtype: torch.dtype
 ) -> Tensor:
     """Features `(batch, features)` of scaled series `(batch, channels, length)`; the encoder computes in `dtype`.
 

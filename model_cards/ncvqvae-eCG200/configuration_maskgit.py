@@ -10,6 +10,8 @@ from .configuration_ncvqvae import NCVQVAEConfig
 
 
 MOST_CODES = 4096  # of a series with all its channels: attention needs memory for their square
+# Beyond these, logits would leave the numbers of float32, and all codes would be the same one.
+MOST_SETTING, LEAST_TEMPERATURE = 1e6, 1e-6
 # The settings of `generate`, and the fields that hold their defaults.
 SAMPLING = {
     "num_steps": "sampling_steps",
@@ -126,8 +128,9 @@ class MaskGITConfig(PreTrainedConfig):
         super().__setattr__(name, {int(index): label for index, label in value.items()})  # in JSON they are texts
         named = {label: index for index, label in self.id2label.items() if isinstance(label, str)}
         super().__setattr__("label2id", named)
-        if self.label_shares is not None and len(self.label_shares) == before != number:
-            self.label_shares = [1 / number] * number or None
+        # They are set after the classes where a configuration is made.
+        if "label_shares" in vars(self) and len(self.label_shares or []) == before != number:
+            self.label_shares = [1 / number for _ in range(number)] or None
 
     def validate_architecture(self) -> None:
         for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim", "intermediate_size"):
@@ -218,12 +221,16 @@ def _is_set(one: dict) -> bool:
 def _check_sampling(name: str, value: Any, shown: str) -> None:
     if name == "num_steps" and not isinstance(value, Integral):
         raise ValueError(f"{shown} must be a whole number, found {value!r}")
-    if name.endswith(("temperature", "scale")) and not (isinstance(value, Real) and math.isfinite(value)):
-        raise ValueError(f"{shown} must be a finite number, found {value!r}")
+    if name.endswith(("temperature", "scale")):
+        size: Any = abs(value) if isinstance(value, Real) else math.nan
+        if not size < math.inf:
+            raise ValueError(f"{shown} must be a finite number, found {value!r}")
+        if size > MOST_SETTING:
+            raise ValueError(f"{shown} must lie within {MOST_SETTING:g} of 0, found {value}")
     fits, wanted = {
         "num_steps": (lambda: value >= 1, "at least 1"),
         "order": (lambda: value in ORDERS, f"one of {', '.join(ORDERS)}"),
-        "temperature": (lambda: value > 0, "above 0"),
+        "temperature": (lambda: value >= LEAST_TEMPERATURE, f"at least {LEAST_TEMPERATURE}"),
         "choice_temperature": (lambda: value >= 0, "at least 0"),
         "guidance_schedule": (lambda: value in GUIDANCE_SCHEDULES, f"one of {', '.join(GUIDANCE_SCHEDULES)}"),
     }.get(name, (lambda: True, ""))

@@ -109,10 +109,11 @@ class MaskGITForTimeSeriesGeneration(Imputation, Likelihood, NCVQVAEPreTrainedMo
         self.post_init()
 
     def grid(self, length: int) -> tuple[int, int]:
-        """Rows and columns of the codes of a series: frequencies, or channels that are tokenized one by one; time."""
+        """Rows and columns of the codes of a series: frequencies, bands and channels tokenized one by one; time."""
         tokenizer = self.config.tokenizer_config
         frequencies, columns = tokenizer.grid(length)
-        return frequencies * (tokenizer.num_channels if tokenizer.channelwise else 1), columns
+        rows = frequencies * tokenizer.num_bands * (tokenizer.num_channels if tokenizer.channelwise else 1)
+        return rows, columns
 
     def reset_parameters(self) -> None:
         if self.config.knows_strength:

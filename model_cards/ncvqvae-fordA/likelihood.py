@@ -98,11 +98,12 @@ class Likelihood:
         """Of each series' `codes` `(batch, num_codes)`, `(batch,)`, averaged over random orders; see `score`."""
         generator = torch.Generator(self.device).manual_seed(0) if generator is None else generator
         batch, num_codes = codes.shape
-        spread = {"generator": generator, "dtype": torch.float32, "device": self.device}
+        numbers = {"dtype": torch.float32, "device": self.device}
+        spread = {"generator": generator, **numbers}
         # The i-th cut of each series leaves a share of i to i + 1 of num_orders masked.
         share = (torch.arange(num_orders, device=self.device) + torch.rand(batch, num_orders, **spread)) / num_orders
         sizes = (share * num_codes).long().clamp_max(num_codes - 1) + 1
-        total = torch.zeros(batch, num_orders, device=self.device)
+        total = torch.zeros(batch, num_orders, **numbers)
         for rows in torch.arange(batch * num_orders, device=self.device).split(batch_size):
             series, cut = rows // num_orders, rows % num_orders
             rank = torch.rand(len(rows), num_codes, **spread).argsort(1).argsort(1)
@@ -111,6 +112,6 @@ class Likelihood:
             with autocast(self.device, self.config.sampling_precision, self):
                 logits = self._logits_of(own.masked_fill(masked, self.codebook_size), labels[series], masked)
             each = logits.float().log_softmax(-1).gather(1, own[masked][:, None])[:, 0]
-            summed = torch.zeros(masked.shape, device=self.device).masked_scatter(masked, each).sum(1)
+            summed = torch.zeros(masked.shape, **numbers).masked_scatter(masked, each).sum(1)
             total[series, cut] = summed * num_codes / count
         return total.mean(1)

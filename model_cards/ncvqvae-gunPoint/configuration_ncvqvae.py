@@ -7,6 +7,7 @@ from transformers import PreTrainedConfig
 from .bounds import MOST, check_attention, check_keys, check_sizes
 from .resampling import refined_length
 from .ssl_objectives import OBJECTIVES
+from .time_frequency import TRANSFORMS
 
 
 @strict
@@ -28,6 +29,10 @@ class NCVQVAEConfig(PreTrainedConfig):
             largest k that keeps to this. Every sample is then one of the refined ones, so that coming back is exact.
         dataset_name (`str`, *optional*): of the archive's dataset that it was trained on, if it was one.
         n_fft (`int`, defaults to 8): window of the STFT, a multiple of 4; the hop is a quarter of it.
+        transform (`"stft"` or `"wavelets"`, defaults to `"stft"`): what the networks see of a series, see
+            `time_frequency.TRANSFORMS`. Wavelets need an `n_fft` of 8: as many bands as it has frequencies.
+        split_bands (`bool`, defaults to `False`): tokenize the lowest frequency and the rest one by one, with one
+            codebook, after TimeVQVAE (arXiv 2303.04743), whose networks and codebooks are two.
         downsampled_width (`int`, defaults to 8): positions in time of the latent grid, about: 7 to 15, fewer for
             series too short for them.
         num_halvings (`int`, *optional*): how often the encoder halves the frames; without it `downsampled_width`
@@ -74,6 +79,8 @@ class NCVQVAEConfig(PreTrainedConfig):
     working_length: int | None = None
     dataset_name: str | None = None
     n_fft: int = 8
+    transform: str = "stft"
+    split_bands: bool = False
     downsampled_width: int = 8
     num_halvings: int | None = None
     fold_frequencies: bool = False
@@ -116,6 +123,10 @@ class NCVQVAEConfig(PreTrainedConfig):
     def validate_architecture(self) -> None:
         if self.n_fft < 4 or self.n_fft % 4:
             raise ValueError(f"n_fft must be a multiple of 4, found {self.n_fft}")
+        if self.transform not in TRANSFORMS:
+            raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, found {self.transform!r}")
+        if self.transform == "wavelets" and self.n_fft != 8:
+            raise ValueError(f"wavelets need n_fft 8, found {self.n_fft}")
         if self.num_halvings is None and (self.length is None or self.fold_frequencies):
             raise ValueError("length None, for series of every length, and fold_frequencies need num_halvings")
         for name in ("length", "working_length"):
@@ -143,8 +154,8 @@ class NCVQVAEConfig(PreTrainedConfig):
             "augmented_weight",
             "ssl_weight",
         ):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, found {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, found {getattr(self, name)}")
         # What a code covers, to which series are filled up: neither bound of the two alone keeps it small.
         if (covered := (self.n_fft // 4) << (self.num_halvings or 0)) > MOST["length"]:
             raise ValueError(f"n_fft and num_halvings make a code of {covered} samples, above {MOST['length']}")
@@ -187,7 +198,10 @@ class NCVQVAEConfig(PreTrainedConfig):
         return self.working(length) // (self.n_fft // 4) + 1
 
     def grid(self, length: int) -> tuple[int, int]:
-        """`(frequencies, width)` of the latents of a series of `length` samples; of one channel with `channelwise`."""
+        """`(frequencies, width)` of the latents of a series of `length` samples.
+
+        Of one channel with `channelwise`, and of one band with `split_bands`.
+        """
         if self.fold_frequencies:
             return 1, -(-self.frames(length) // 2**self.num_downsampling)
         return self.n_fft // 2 + 1, self.frames(length) >> self.num_downsampling
@@ -213,7 +227,12 @@ class NCVQVAEConfig(PreTrainedConfig):
     def num_codes(self) -> int:
         """Codes of one series of the model's own length."""
         frequencies, width = self.latent_shape
-        return frequencies * width * (self.num_channels if self.channelwise else 1)
+        return frequencies * width * self.num_bands * (self.num_channels if self.channelwise else 1)
+
+    @property
+    def num_bands(self) -> int:
+        """Bands that are tokenized one by one."""
+        return 2 if self.split_bands else 1
 
     @property
     def code_size(self) -> int:

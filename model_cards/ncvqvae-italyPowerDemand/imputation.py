@@ -74,7 +74,7 @@ def complete_codes(
         if rank is not None:
             masked = masked & ~wanted
             continue
-        sure = torch.full(codes.shape, torch.inf, device=codes.device)
+        sure = torch.full(codes.shape, torch.inf, dtype=torch.float32, device=codes.device)
         noise_scale = choice_temperature * (1 - step / num_steps)
         sure = sure.masked_scatter(wanted, confidence(probabilities, noise_scale, generator))
         masked = masked & (sure.argsort(1).argsort(1) < left)

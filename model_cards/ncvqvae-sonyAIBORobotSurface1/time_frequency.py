@@ -1,4 +1,4 @@
-"""The short-time Fourier transform and its inverse as fixed linear maps of real tensors.
+"""The short-time Fourier transform, a wavelet transform, and their inverses, as fixed linear maps of real tensors.
 
 No complex numbers, so that the model exports and compiles; exact length, odd ones included, so that a reconstruction
 is as long as the series (the thesis' code loses the last sample of an odd length: it calls the inverse without one).
@@ -66,11 +66,8 @@ class TimeFrequency(Constants):
 
         Channel `2 * c` holds the real parts of channel `c`, `2 * c + 1` the imaginary ones.
         """
-        batch, channels, length = values.shape
-        values = values.to(self.analysis.dtype)
-        period = 2 * (length - 1)
-        position = torch.arange(-(self.n_fft // 2), length + self.n_fft // 2, device=values.device) % period
-        padded = values[..., torch.minimum(position, period - position)]
+        batch, channels, _ = values.shape
+        padded = _reflected(values.to(self.analysis.dtype), self.n_fft // 2)
         with torch.autocast(values.device.type, enabled=False):  # bfloat16 would cost 1% of the amplitude
             spectrum = F.conv1d(padded.flatten(0, 1)[:, None], self.analysis, stride=self.hop)
         return spectrum.view(batch, 2 * channels, self.num_frequencies, -1)
@@ -88,3 +85,71 @@ class TimeFrequency(Constants):
             overlapped = F.conv_transpose1d(spectrum.to(self.synthesis.dtype), self.synthesis, stride=self.hop)
         values = overlapped[:, 0, self.n_fft // 2 :][:, :length] * gain
         return values.view(batch, double_channels // 2, length)
+
+
+class Wavelets(Constants):
+    """An undecimated wavelet transform by cubic B-splines, and its inverse, in the place of `TimeFrequency`.
+
+    Each level smooths what the one before left, with gaps twice as wide, and what it takes away is a band. So the
+    bands add up to the series, at any length (the starlet transform, Starck, Fadili and Murtagh, IEEE Trans. Image
+    Process. 16(2), 2007). Two samples are a frame, as with a window of 8; the first and the second of them take the
+    places of the STFT's real and imaginary parts. Borders are reflected.
+
+    Args:
+        length (`int`, *optional*): samples of a series, at least 2; `None` takes series of any length.
+        n_fft (`int`): there are `n_fft // 2 + 1` bands, as frequencies of an STFT. It must be 8.
+    """
+
+    hop = 2
+
+    def __init__(self, length: int | None, n_fft: int = 8):
+        super().__init__()
+        self.length, self.num_frequencies = length, n_fft // 2 + 1
+        self.kernel = nn.Buffer(torch.empty(1, 1, 5, dtype=torch.float32), persistent=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        if not self.kernel.is_meta:
+            self.kernel.copy_(torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """`values` `(batch, channels, length)` to bands `(batch, 2 * channels, bands, frames)`, the smoothest first.
+
+        Channel `2 * c` holds the even samples of channel `c`, `2 * c + 1` the odd ones.
+        """
+        batch, channels, length = values.shape
+        smooth, bands = values.to(self.kernel.dtype).reshape(batch * channels, 1, length), []
+        with torch.autocast(values.device.type, enabled=False):
+            for level in range(self.num_frequencies - 1):
+                smoother = F.conv1d(_reflected(smooth, 2 << level), self.kernel, dilation=1 << level)
+                bands.append(smooth - smoother)
+                smooth = smoother
+        stacked = torch.cat([smooth, *bands[::-1]], 1)
+        filled = F.pad(stacked, (0, 2 - length % 2), mode="replicate")  # as many frames as an STFT has
+        return filled.view(batch, channels, self.num_frequencies, -1, 2).movedim(-1, 2).flatten(1, 2)
+
+    def inverse(self, spectrogram: Tensor, length: int | None = None) -> Tensor:
+        """Bands `(batch, 2 * channels, bands, frames)` to `values` `(batch, channels, length)`.
+
+        `length` defaults to that of the constructor.
+        """
+        samples = spectrogram.unflatten(1, (-1, 2)).to(self.kernel.dtype).sum(3)
+        return samples.movedim(2, -1).flatten(2)[..., : length or self.length]
+
+
+TRANSFORMS: dict[str, type[TimeFrequency] | type[Wavelets]] = {"stft": TimeFrequency, "wavelets": Wavelets}
+
+
+def low_band(transform: TimeFrequency | Wavelets, values: Tensor) -> Tensor:
+    """What the lowest frequency alone holds of `values` `(batch, channels, length)`; the rest is the high band."""
+    lowest = transform(values)[:, :, :1]
+    return transform.inverse(F.pad(lowest, (0, 0, 0, transform.num_frequencies - 1)), values.shape[-1])
+
+
+def _reflected(values: Tensor, margin: int) -> Tensor:
+    """`values` `(..., length)` with `margin` more samples at each end, which bounce between the two ends."""
+    length = values.shape[-1]
+    period = 2 * (length - 1)
+    position = torch.arange(-margin, length + margin, device=values.device) % period
+    return values[..., torch.minimum(position, period - position)]

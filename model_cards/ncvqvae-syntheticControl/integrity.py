@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-MOST_BYTES = 2**22  # of a JSON file
+MOST_BYTES = 2**22  # of a text, in a file of its own or before the weights
 SHARD = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")  # of transformers' distributed checkpoints
 REAL, WHOLE = {"F64", "F32", "F16", "BF16"}, {"I64", "I32", "I16", "I8", "U8", "BOOL"}  # types in a header
 AGAIN = "copy or save it again"
@@ -54,13 +54,22 @@ def _in_cache(link: Path, target: Path) -> bool:
     return any(target.is_relative_to(one.parent / "blobs") for one in snapshots)
 
 
-def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises `ValueError` for a file that is none, or is none of a checkpoint's size."""
+def read_text(path: Path) -> str:
+    """The text in a file. Raises `ValueError` for a file that is none, or is none of a checkpoint's size."""
     check_file(path)
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"{path} has {path.stat().st_size} bytes, more than any of ours; {AGAIN}")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text ({error}); {AGAIN}") from None
+
+
+def read_json(path: Path) -> dict:
+    """The object in a JSON file. Raises `ValueError` for a file that is none, or is none of a checkpoint's size."""
+    text = read_text(path)
+    try:
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
         where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
         raise ValueError(f"{path} is not JSON ({where}); {AGAIN}") from None
@@ -96,6 +105,10 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     if path.suffix != ".safetensors":
         raise ValueError(f"{path} is no safetensors file; weights are taken from these alone")
     check_file(path)
+    with open(path, "rb") as start:
+        size = int.from_bytes(start.read(8), "little")
+    if MOST_BYTES < size <= path.stat().st_size:  # of hundreds of thousands of weights, which take minutes to look at
+        raise ValueError(f"{path} has a header of {size} bytes, more than any of ours; {AGAIN}")
     try:
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no mapping

@@ -1,6 +1,5 @@
 """Stage 1 of NC-VQVAE: a series to codes and back."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,21 @@ from .configuration_ncvqvae import NCVQVAEConfig
 from .encoder_decoder import Decoder, Encoder
 from .features import multiscale_features, pooled
 from .folded_encoder_decoder import FoldedDecoder, FoldedEncoder
-from .integrity import check_config, check_digests, check_header, check_values, check_weights, write_digests
+from .integrity import (
+    check_config,
+    check_digests,
+    check_header,
+    check_values,
+    check_weights,
+    read_json,
+    write_digests,
+)
 from .noise_input import NoiseInput
 from .precision import at_least_float32
 from .resampling import coarsen, refine
 from .scaler import Moment, Scaler, float_type, moments_of
 from .series_input import Series, as_series
-from .time_frequency import TimeFrequency
+from .time_frequency import TRANSFORMS, low_band
 from .vector_quantizer import VectorQuantizer
 
 
@@ -146,7 +153,7 @@ class NCVQVAEPreTrainedModel(PreTrainedModel):
         if not adapter.is_file():
             check_config(folder, cls._loads_from, cls.__name__)
             return
-        base = Path(str(json.loads(adapter.read_text()).get("base_model_name_or_path")))
+        base = Path(str(read_json(adapter).get("base_model_name_or_path")))
         if base.is_dir():
             check_config(base, cls._loads_from, cls.__name__)
             check_weights(base)
@@ -211,7 +218,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         super().__init__(config)
         length = None if config.length is None else config.working(config.length)
         self.scale = Scaler(config.mean, config.std)
-        self.time_frequency = TimeFrequency(length, config.n_fft)
+        self.time_frequency = TRANSFORMS[config.transform](length, config.n_fft)
         channels, frequencies = 2 * (1 if config.channelwise else config.num_channels), config.n_fft // 2 + 1
         sizes = config.dim, config.num_downsampling, config.num_residual_blocks
         folded = config.fold_frequencies
@@ -298,7 +305,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         if length is None:
             raise ValueError("the model takes series of every length: say the length of those to decode")
         size, grid = config.codebook_size, config.grid(length)
-        of_channel = grid[0] * grid[1]
+        of_channel = grid[0] * grid[1] * config.num_bands
         known = config.num_channels if config.channelwise and config.length is not None else None
         channels = known or (codes.shape[-1] // of_channel if config.channelwise else 1)
         if codes.ndim != 2 or codes.shape[1] != max(channels, 1) * of_channel:
@@ -331,19 +338,25 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         return self.to_working(self.scale(values, moments)), moments
 
     def to_working(self, scaled: Tensor) -> Tensor:
-        """Scaled series `(batch, channels, length)` as they are tokenized: refined, and channel by channel with
-        `channelwise`, `(batch * channels, 1, working length)`.
+        """Scaled series `(batch, channels, length)` as they are tokenized.
+
+        They are refined, band by band with `split_bands` `(batch * bands, channels, working length)`, and channel by
+        channel with `channelwise`, `(batch * bands * channels, 1, working length)`.
         """
-        if self.config.channelwise:
-            scaled = scaled.flatten(0, 1)[:, None]
         length = scaled.shape[-1]
-        refined = refine(scaled, self.config.refined(length))
-        missing = self.config.working(length) - refined.shape[-1]
-        return F.pad(refined, (0, missing), mode="replicate") if missing else refined
+        working = refine(scaled, self.config.refined(length))
+        missing = self.config.working(length) - working.shape[-1]
+        if missing:
+            working = F.pad(working, (0, missing), mode="replicate")
+        if self.config.split_bands:
+            low = low_band(self.time_frequency, working)
+            working = torch.stack((low, working - low), 1).flatten(0, 1)
+        return working.flatten(0, 1)[:, None] if self.config.channelwise else working
 
     def from_working(self, working: Tensor, channels: int, length: int) -> Tensor:
         """Undoes `to_working`: scaled series `(batch, channels, length)`."""
-        return coarsen(working[..., : self.config.refined(length)], length).reshape(-1, channels, length)
+        whole = working.reshape(-1, self.config.num_bands, channels, working.shape[-1]).sum(1)
+        return coarsen(whole[..., : self.config.refined(length)], length)
 
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """The spectrogram of scaled series to latents `(batch, code size, frequencies, width)`."""
@@ -367,7 +380,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
         if noise is not None:
             latents = self.noise(latents, noise.to(self.dtype))
         spectrogram = self.decoder(latents, length // self.time_frequency.hop + 1)
-        spectrogram = spectrogram.to(self.time_frequency.gain.dtype)
+        spectrogram = spectrogram.float()
         return self.time_frequency.inverse(spectrogram, length), spectrogram
 
     def reconstruct(self, values: Series, mean: Moment = None, std: Moment = None) -> Tensor:
@@ -379,7 +392,8 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
 
         Average, maximum, standard deviation, and the average of each quarter of the time axis, of the continuous
         latents; with folded frequencies `multiscale_features`, which are stronger and many. Averaged over the channels
-        where these are tokenized one by one. Scale each feature before you fit a classifier.
+        where these are tokenized one by one; those of bands stand side by side. Scale each feature before you fit a
+        classifier.
         """
         values = as_series(values, self.config, self.device)
         working, _ = self._scaled(values, mean, std)
@@ -388,7 +402,7 @@ class NCVQVAEModel(NCVQVAEPreTrainedModel):
             features = multiscale_features(working, *parts)  # type: ignore[arg-type]
         else:
             features = pooled(at_least_float32(self.encode_spectrogram(self.time_frequency(working))), 4)
-        return features.view(values.shape[0], -1, features.shape[1]).mean(1)
+        return features.view(values.shape[0], self.config.num_bands, -1, features.shape[1]).mean(2).flatten(1)
 
 
 def _fill_constants(model: NCVQVAEModel, _: object) -> None:
