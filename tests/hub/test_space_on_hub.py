@@ -9,7 +9,7 @@ import pytest
 
 from helpers.environments import environment_with
 from helpers.loopback_hub import File
-from helpers.places import SPACES
+from helpers.places import MODEL_CARDS, SPACES
 from helpers.processes import served
 from ncvqvae.cli.__main__ import main
 from ncvqvae.hub.publish import publish_space
@@ -136,6 +136,7 @@ def test_a_static_space_goes_up_with_what_its_page_loads_and_nothing_else(hub, e
     for name in ("vendor/ort.wasm.min.mjs", *(f"models/gunPoint/{one}" for one in ("decode.onnx", *SHOWN))):
         (space / name).parent.mkdir(parents=True, exist_ok=True)
         (space / name).write_text("{}")
+    shutil.copy(MODEL_CARDS / "ncvqvae-gunPoint" / "samples.png", space / "models" / "gunPoint")
     code, said = command("publish-space", space, "--repo-id", "org/page", environment=environment)
     assert code == 0, said
     names = set(hub.files("org/page", "space"))

@@ -134,7 +134,7 @@ def test_sampled_codes_follow_the_exponential_of_squared_distance_over_temperatu
     assert torch.equal(quantizer.sample(latents, 1e-5, generator), quantizer.eval()(latents).codes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_training_agrees_with_eager():
     """From the start by k-means to the revival of codes, with the same draws."""
     eager = VectorQuantizer(16, 8, revival_threshold=1.5)

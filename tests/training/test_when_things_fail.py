@@ -37,7 +37,12 @@ def whole(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "number"),
-    [("tokenizer", signal.SIGINT), ("prior", signal.SIGINT), ("tokenizer", signal.SIGTERM), ("prior", signal.SIGHUP)],
+    [
+        ("tokenizer", signal.SIGINT),
+        pytest.param("prior", signal.SIGINT, marks=pytest.mark.long),
+        ("tokenizer", signal.SIGTERM),
+        ("prior", signal.SIGHUP),
+    ],
 )
 def test_a_signal_saves_the_step_says_how_to_go_on_and_the_end_is_bitwise_the_same(whole, stage, number, tmp_path):
     process = begin(tmp_path / "run", *LONGER)
